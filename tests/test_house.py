@@ -123,8 +123,7 @@ PASSES_BY = {
     "src/argusvl/detection/data/scan_cache.py": "a cache of our own, whose content a digest seals",
     "src/argusvl/detection/data/sampling/answer_parsing.py": "what a model has written, which is repaired first",
     "src/argusvl/detection/data/sampling/tokenizer.py": "what a tokenizer in memory says of itself",
-    "src/argusvl/cli/predict_ray.py": "what one process of `argus predict` sends to another",
-    "src/argusvl/recognition/extraction/ray_engine.py": "what one process of a command sends to another",
+    "src/argusvl/core/ray_cluster.py": "what one process of a command sends to another",
     "src/argusvl/recognition/backbones/transformers_models.py": "what a processor in memory says of itself",
 }
 """Files and folders with an opening or a parser beside the gates, and why."""

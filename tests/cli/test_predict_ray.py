@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from argusvl.cli.main import run
-from argusvl.cli.predict_ray import RayPredictor, _Actor
+from argusvl.cli.predict_ray import RayPredictor, _predicting
 from argusvl.core.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
@@ -79,9 +79,8 @@ def test_ray_goes_on_where_one_machine_was_killed_to_the_same_lines(
 def test_an_actor_with_another_checkpoint_is_refused(tiny_checkpoint: Path) -> None:
     """The actor's own code, in this process: starting one more takes seconds."""
     for folder in (tiny_checkpoint, tiny_checkpoint / "missing"):
-        found = _Actor(lambda: pytest.fail("loaded"), folder, "another", 1, None)._found([Path("a.png")])
-        assert isinstance(found, CheckpointError)
-        assert "is missing or another one on" in found.what
+        with pytest.raises(CheckpointError, match="is missing or another one on"):
+            _predicting(lambda: pytest.fail("loaded"), folder, "another", 1, None)
 
 
 def test_workers_are_of_ray(capsys: pytest.CaptureFixture[str]) -> None:

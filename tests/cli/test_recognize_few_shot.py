@@ -71,15 +71,6 @@ def table(argus: Any, data: Path, *words: object, backbone: str = "tiny") -> Sai
 
 
 class TestTable:
-    def test_a_second_run_gives_the_same_bytes(self, argus: Any, data: Path, tmp_path: Path) -> None:
-        forms = (("--json",), ("--format", "latex"), ("--format", "csv", "--unknown", "plum"))
-        for number, words in enumerate(forms):
-            code, first, _ = table(argus, data, *words)
-            assert code == 0 and first
-            assert table(argus, data, *words)[1] == first
-            fresh = ("--cache", tmp_path / "fresh") if number == 0 else ("--workers", 3)
-            assert table(argus, data, *words, *fresh)[1] == first
-
     def test_json_has_what_the_figures_are_of(self, argus: Any, data: Path) -> None:
         code, out, err = table(argus, data, "--json", "--unknown", "plum")
         found = json.loads(out)

@@ -22,16 +22,8 @@ def store(tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]) -> Path:
     for label in ("apple", "螺丝\n1"):
         for number in range(3):
             few_shot.write(tmp_path / f"photos/{label}/{number}.png", few_shot.picture(label, number))
-    words = [
-        "recognize",
-        "extract",
-        str(tmp_path / "photos"),
-        "--backbone",
-        "tiny",
-        "--out",
-        str(tmp_path / "s"),
-    ]
-    assert run(words) == 0
+    words = ["recognize", "extract", str(tmp_path / "photos"), "--backbone", "tiny"]
+    assert run([*words, "--out", str(tmp_path / "s")]) == 0
     return tmp_path / "s"
 
 
@@ -55,9 +47,8 @@ def test_the_most_alike_pictures_come_first(
     # The same by hand.
     paths, vectors = EmbeddingStore.open(store).vectors()
     backbone = few_shot.TinyNetwork(side=14)
-    query = backbone.embed(backbone.preprocess(few_shot.opened(few_shot.picture("apple", 9)))[None]).numpy()[
-        0
-    ]
+    picture = few_shot.opened(few_shot.picture("apple", 9))
+    query = backbone.embed(backbone.preprocess(picture)[None]).numpy()[0]
     cosines = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
     assert new["nearest"][0]["image"] == paths[int(cosines.argmax())]
     assert scores[0] == pytest.approx(float(cosines.max()), abs=1e-5)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from argusvl.core.errors import ArgusError, ConfigError
-from argusvl.core.ray_cluster import map_rows, room
+from argusvl.core.ray_cluster import map_items, room
 
 
 def test_a_cluster_without_room_says_what_is_missing() -> None:
@@ -22,8 +22,8 @@ def test_a_cluster_that_does_not_start_is_no_mistake_of_ours() -> None:
         raise Exception("The current node timed out during startup.\nMore.")
 
     ray = SimpleNamespace(is_initialized=lambda: False, init=init)
-    rows = map_rows(ray, object, (), [{}], needs={}, actors=1, rows_of_a_task=1, remedy="")
+    answers = map_items(ray, object, [1], threads=1, on_gpu=False, actors=1, remedy="")
     with pytest.raises(
         ArgusError, match=r"Ray could not be started or joined: The current node timed out during startup\.\n"
     ):
-        next(rows)
+        next(answers)

@@ -26,7 +26,7 @@ from argusvl.serving.app import make_app
 from argusvl.serving.hosting import LoadedModel, load_model
 from argusvl.serving.label_studio import Backend
 from argusvl.serving.limits import Limits
-from argusvl.serving.server import Server, allowed_hosts, listen, make_server, run
+from argusvl.serving.server import Server, allowed_hosts, listen, make_server
 from argusvl.task_parts import Endpoint, Service, Upload
 
 
@@ -97,7 +97,6 @@ def serving(models: Sequence[LoadedModel], limits: Limits | None = None, **optio
     limits = limits or Limits()
     files = options.pop("files", None)
     bound = listen("127.0.0.1", 0)
-    server, config = make_server(limits)
     gate = make_app(
         models,
         limits,
@@ -106,7 +105,8 @@ def serving(models: Sequence[LoadedModel], limits: Limits | None = None, **optio
         extend=Backend(limits, files),
         **options,
     )
-    thread = threading.Thread(target=run, args=(server, config, gate, bound))
+    server = make_server(gate, limits)
+    thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
     try:
         until = time.monotonic() + 10

@@ -91,13 +91,7 @@ def command(
 
     from argusvl.serving.hosting import load_model, load_store, require_different_names
     from argusvl.serving.limits import Limits
-    from argusvl.serving.server import (
-        allowed_hosts,
-        listen,
-        make_server,
-        require_token_beyond_loopback,
-        run,
-    )
+    from argusvl.serving.server import allowed_hosts, listen, make_server, require_token_beyond_loopback
 
     if not checkpoints and store is None:
         raise ConfigError(
@@ -127,7 +121,6 @@ def command(
         from argusvl.serving.app import make_app
         from argusvl.serving.label_studio import Backend
 
-        server, config = make_server(limits)
         gate = make_app(
             models,
             limits,
@@ -138,10 +131,9 @@ def command(
         )
         address, number = bound.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        server.on_start = lambda: say(
-            f"answering {', '.join(model.name for model in models)} on http://{shown}:{number}"
-        )
-        run(server, config, gate, bound)
+        told = f"answering {', '.join(model.name for model in models)} on http://{shown}:{number}"
+        server = make_server(gate, limits, lambda: say(told))
+        server.run(sockets=[bound])
 
 
 def _token(file: Path) -> str:

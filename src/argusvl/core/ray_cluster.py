@@ -1,16 +1,20 @@
-"""Rows through actors of a Ray cluster, in order: for one machine, or many that see files under the same path."""
+"""Items through actors of a Ray cluster, in order: for one machine, or many that see files under the same path."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.extras import import_extra
 from argusvl.core.wording import first_line
+
+_ITEMS_OF_A_TASK = 4
+"""A task costs Ray some milliseconds, comes back as a whole, and is done again where its machine fails."""
 
 
 def import_ray() -> Any:
@@ -23,45 +27,71 @@ def import_ray() -> Any:
     return import_extra("ray", "data")
 
 
-def map_rows(
+def map_items(
     ray: Any,
-    actor: type,
-    arguments: Sequence[Any],
-    rows: Sequence[Mapping[str, Any]],
+    make: Callable[[], Callable[[Any], Any]],
+    items: Sequence[Any],
     *,
-    needs: Mapping[str, float],
+    threads: int,
+    on_gpu: bool,
     actors: int | None,
-    rows_of_a_task: int,
     remedy: str,
-) -> Generator[dict[str, Any], None, None]:
-    """What the actors make of the rows, in their order. A cluster that this starts is ended with the generator.
+) -> Generator[Any, None, None]:
+    """What ``make()(item)`` gives of each item, in their order; a cluster that this starts is ended with the generator.
+
+    Items go to the actors and their answers come back as bytes: Arrow, in which Ray Data keeps rows, would take only
+    names that are UTF-8. So do our errors: of one that is raised, Ray hands over only the text, after trying again.
 
     Args:
         ray: The package.
-        actor: Its instances are called with a row and give one.
-        arguments: What it is made with, in each process.
-        rows: What Arrow can hold.
-        needs: Of an actor: ``num_cpus`` and the like.
+        make: Called in each actor, to which it is sent.
+        items: What can be pickled.
+        threads: Cores that an actor takes.
+        on_gpu: Whether each takes a GPU as well.
         actors: How many; as many as there is room for when ``None``.
-        rows_of_a_task: A task costs Ray some milliseconds, comes back as a whole, and is done again where its machine
-            fails.
         remedy: What to do where the cluster has no room.
 
     Raises:
         ConfigError: The cluster has no room for an actor.
-        ArgusError: Ray has failed.
+        ArgusError: What an actor has raised; or Ray has failed.
     """
-    if not rows:
+    if not items:
         return
+    needs = {"num_cpus": threads, **({"num_gpus": 1} if on_gpu else {})}
+    rows = [{"number": number, "item": pickle.dumps(item)} for number, item in enumerate(items)]
     with _cluster(ray), _quiet(ray):
-        tasks = -(-len(rows) // rows_of_a_task)
-        dataset = ray.data.from_items(list(rows), override_num_blocks=tasks).map(
-            actor,
-            fn_constructor_args=tuple(arguments),
+        tasks = -(-len(rows) // _ITEMS_OF_A_TASK)
+        dataset = ray.data.from_items(rows, override_num_blocks=tasks).map(
+            _Actor,
+            fn_constructor_args=(make,),
             compute=ray.data.ActorPoolStrategy(size=min(room(ray, needs, actors, remedy), tasks)),
             **needs,
         )
-        yield from rows_of(ray, dataset)
+        for row in rows_of(ray, dataset):
+            answer = pickle.loads(row["answer"])
+            if isinstance(answer, ArgusError):
+                raise answer
+            yield answer
+
+
+class _Actor:
+    """What answers in one process of the cluster, or the error that it could not be made for."""
+
+    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+        self._answer: Callable[[Any], Any] | ArgusError
+        try:
+            self._answer = make()
+        except ArgusError as error:
+            self._answer = error
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        answer: Any = self._answer
+        if not isinstance(answer, ArgusError):
+            try:
+                answer = answer(pickle.loads(row["item"]))
+            except ArgusError as error:
+                answer = error
+        return {"number": row["number"], "answer": pickle.dumps(answer)}
 
 
 def rows_of(ray: Any, dataset: Any) -> Iterator[dict[str, Any]]:

@@ -25,20 +25,16 @@ _BACKLOG = 1024
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, whose end by a signal is an ordinary one: what was taken is answered, and the exit code is 0.
+    """uvicorn's, whose end by a signal is an ordinary one: what was taken is answered, and the exit code is 0."""
 
-    Attributes:
-        on_start: Called when it listens.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
-        self.on_start: Callable[[], None] = lambda: None
+        self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens, and says so."""
         await super().startup(sockets)
-        self.on_start()
+        self._on_start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -89,10 +85,10 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def make_server(limits: Limits) -> tuple[Server, uvicorn.Config]:
-    """A server without an application yet: the application asks it whether it is stopping."""
+def make_server(gate: Gate, limits: Limits, on_start: Callable[[], None] = lambda: None) -> Server:
+    """A server that answers by the gate; ``on_start`` is called when it listens."""
     config = uvicorn.Config(
-        app=_nothing,
+        app=gate,
         http=bounded_protocol(limits),
         ws="none",
         loop="asyncio",
@@ -107,13 +103,7 @@ def make_server(limits: Limits) -> tuple[Server, uvicorn.Config]:
         h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    return Server(config), config
-
-
-def run(server: Server, config: uvicorn.Config, gate: Gate, bound: socket.socket) -> None:
-    """Answers until the process is told to stop."""
-    config.app = gate
-    server.run(sockets=[bound])
+    return Server(config, on_start)
 
 
 def require_token_beyond_loopback(host: str, token: str | None) -> None:
@@ -135,10 +125,6 @@ def allowed_hosts(host: str, also: Sequence[str]) -> list[str] | None:
     if is_loopback(host):
         return [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host.lower(), *map(str.lower, also)]
     return [name.lower() for name in also] or None
-
-
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    raise AssertionError("no application")
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ArgusError:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from interruptions import content
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.extraction.extractor import extract, plan_store
-from argusvl.recognition.extraction.ray_engine import RayEngine, _Actor, _embedded
+from argusvl.recognition.extraction.ray_engine import RayEngine, _embedding
 from argusvl.recognition.extraction.sources import find_images
 
 LOAD = partial(load_backbone, "efficientnet-lite0")
@@ -77,9 +76,8 @@ def test_an_actor_with_another_backbone_is_refused(tmp_path: Path, make_photos: 
     """The actor's own code, in this process: starting one more takes seconds."""
     photos = make_photos(tmp_path / "photos", 2)
     header = plan_store(tmp_path / "store", LOAD(), find_images(photos), lane="exact")
-    row = _Actor(load_other, photos, header, None)({"number": 0, "paths": pickle.dumps(["000.png"])})
     with pytest.raises(DataError, match=r"Ray actor on .*\n  backbone.weights_sha256: the store has"):
-        next(_embedded([row], header))
+        _embedding(load_other, photos, header, None)
 
 
 def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,6 +216,12 @@ def test_two_commands_at_a_time_do_not_disturb_each_other(few_shot: Any, tmp_pat
     assert refusals
 
 
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 1.5])
+def test_an_impossible_coverage_is_refused(coverage: float) -> None:
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        ClassifyOptions(coverage=coverage)
+
+
 def test_one_example_a_class_is_enough_and_one_class_is_not(
     few_shot: Any, queries: Queries, tmp_path: Path
 ) -> None:

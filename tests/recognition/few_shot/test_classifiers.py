@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge as ReferenceRidge
 from sklearn.metrics.pairwise import cosine_similarity
 
 from argusvl.recognition.few_shot import classifiers
-from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
+from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, find_classifier
 from argusvl.recognition.few_shot.features import unit
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -31,61 +31,61 @@ def clusters(seed: int = 0, classes: int = 4, shots: int = 5, spread: float = 0.
 class TestEvery:
     def test_tells_clear_classes_apart(self, name: str) -> None:
         support, labels, queries, truths = clusters()
-        scores = make_classifier(name).fit(support, labels, 4).scores(queries)
+        scores = find_classifier(name).fit(support, labels, 4)(queries)
         assert scores.shape == (120, 4)
         assert (scores.argmax(axis=1) == truths).mean() > 0.85
 
     def test_order_of_the_examples_does_not_matter(self, name: str) -> None:
         support, labels, queries, _ = clusters(1)
         order = np.random.default_rng(0).permutation(len(labels))
-        one = make_classifier(name).fit(support, labels, 4).scores(queries)
-        other = make_classifier(name).fit(support[order], labels[order], 4).scores(queries)
+        one = find_classifier(name).fit(support, labels, 4)(queries)
+        other = find_classifier(name).fit(support[order], labels[order], 4)(queries)
         assert np.allclose(one, other, atol=1e-3 if name == "linear-probe" else 1e-10)
 
     def test_a_turned_space_gives_the_same_answers(self, name: str) -> None:
         support, labels, queries, _ = clusters(2)
         turn = ortho_group.rvs(16, random_state=3)
-        one = make_classifier(name).fit(support, labels, 4).scores(queries)
-        other = make_classifier(name).fit(support @ turn, labels, 4).scores(queries @ turn)
+        one = find_classifier(name).fit(support, labels, 4)(queries)
+        other = find_classifier(name).fit(support @ turn, labels, 4)(queries @ turn)
         assert np.allclose(one, other, atol=1e-3 if name == "linear-probe" else 1e-10)
 
     def test_other_names_of_the_classes_only_move_the_columns(self, name: str) -> None:
         support, labels, queries, _ = clusters(3)
         rename = np.array([2, 0, 3, 1])
-        one = make_classifier(name).fit(support, labels, 4).scores(queries)
-        other = make_classifier(name).fit(support, rename[labels], 4).scores(queries)
+        one = find_classifier(name).fit(support, labels, 4)(queries)
+        other = find_classifier(name).fit(support, rename[labels], 4)(queries)
         assert np.allclose(one, other[:, rename], atol=1e-3 if name == "linear-probe" else 1e-10)
 
     def test_one_example_a_class_and_two_classes_are_enough(self, name: str) -> None:
         support, labels, queries, truths = clusters(4, classes=2, shots=1, spread=0.3)
-        scores = make_classifier(name).fit(support, labels, 2).scores(queries)
+        scores = find_classifier(name).fit(support, labels, 2)(queries)
         assert scores.shape == (60, 2)
         assert (scores.argmax(axis=1) == truths).mean() > 0.9
 
     def test_the_answer_depends_on_other_queries_only_where_the_table_says_so(self, name: str) -> None:
         support, labels, queries, _ = clusters(5)
-        fitted = make_classifier(name).fit(support, labels, 4)
-        same = np.allclose(fitted.scores(queries)[:3], fitted.scores(queries[:3]), atol=1e-12)
+        fitted = find_classifier(name).fit(support, labels, 4)
+        same = np.allclose(fitted(queries)[:3], fitted(queries[:3]), atol=1e-12)
         assert same is not CLASSIFIERS[name].transductive
 
 
 def test_centroid_against_scikit_learn() -> None:
     support, labels, queries, _ = clusters(6)
-    found = make_classifier("centroid").fit(support, labels, 4).scores(queries)
+    found = find_classifier("centroid").fit(support, labels, 4)(queries)
     means = [support[labels == k].mean(axis=0) for k in range(4)]
     assert np.allclose(found, cosine_similarity(queries, means))
 
 
 def test_nearest_by_hand() -> None:
     support = unit(np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]))
-    found = make_classifier("nearest").fit(support, np.array([0, 0, 1]), 2).scores(np.array([[0.8, 0.6]]))
+    found = find_classifier("nearest").fit(support, np.array([0, 0, 1]), 2)(np.array([[0.8, 0.6]]))
     assert np.allclose(found, [[0.96, 0.6]])
 
 
 @pytest.mark.parametrize("shots", [2, 30])  # fewer examples than features, and more
 def test_ridge_against_scikit_learn(shots: int) -> None:
     support, labels, queries, _ = clusters(7, shots=shots)
-    found = make_classifier("ridge").fit(support, labels, 4).scores(queries)
+    found = find_classifier("ridge").fit(support, labels, 4)(queries)
     model = ReferenceRidge(alpha=classifiers.RIDGE).fit(support, np.eye(4)[labels] - 0.25)
     reference = model.predict(queries) - model.intercept_ - support.mean(axis=0) @ model.coef_.T * -1
     offset = reference - found
@@ -95,7 +95,7 @@ def test_ridge_against_scikit_learn(shots: int) -> None:
 
 def test_cache_weighs_examples_by_their_nearness() -> None:
     support, labels, queries, _ = clusters(9, classes=2, shots=2)
-    found = make_classifier("cache").fit(support, labels, 2).scores(queries[:1])
+    found = find_classifier("cache").fit(support, labels, 2)(queries[:1])
     nearness = np.exp(-classifiers.CACHE_SHARPNESS * (1 - support @ queries[0]))
     centroid = unit(np.stack([support[:2].sum(axis=0), support[2:].sum(axis=0)])) @ queries[0]
     assert np.allclose(found[0], centroid + np.array([nearness[:2].mean(), nearness[2:].mean()]))
@@ -106,9 +106,7 @@ def test_the_queries_help_where_one_example_is_at_a_class_s_edge() -> None:
     for seed in range(20):
         support, labels, queries, truths = clusters(100 + seed, shots=1, spread=0.8)
         right = {
-            name: (
-                make_classifier(name).fit(support, labels, 4).scores(queries).argmax(axis=1) == truths
-            ).mean()
+            name: (find_classifier(name).fit(support, labels, 4)(queries).argmax(axis=1) == truths).mean()
             for name in ("soft-k-means", "centroid")
         }
         gains.append(right["soft-k-means"] - right["centroid"])
@@ -118,4 +116,4 @@ def test_the_queries_help_where_one_example_is_at_a_class_s_edge() -> None:
 def test_one_class_has_scores() -> None:
     support, _, queries, _ = clusters(10)
     for name in CLASSIFIERS:
-        assert make_classifier(name).fit(support, np.zeros(20, np.int64), 1).scores(queries).shape == (120, 1)
+        assert find_classifier(name).fit(support, np.zeros(20, np.int64), 1)(queries).shape == (120, 1)

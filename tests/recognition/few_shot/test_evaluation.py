@@ -77,7 +77,7 @@ FIXED_DRAW = [5, 2, 17, 18, 13]
 
 
 def test_accuracy_is_what_the_draws_give(few_shot: Any) -> None:
-    from argusvl.recognition.few_shot.classifiers import make_classifier
+    from argusvl.recognition.few_shot.classifiers import find_classifier
 
     data = category()
     rows = evaluate("b", [data], protocol(shots=(3,)))
@@ -86,7 +86,7 @@ def test_accuracy_is_what_the_draws_give(few_shot: Any) -> None:
         support = np.concatenate(
             [data.support[label][draw(seed, "c", label, 8, 3)] for label in sorted(data.support)]
         )
-        scores = make_classifier("centroid").fit(support, np.repeat(np.arange(5), 3), 5).scores(data.queries)
+        scores = find_classifier("centroid").fit(support, np.repeat(np.arange(5), 3), 5)(data.queries)
         expected.append((scores.argmax(axis=1) == np.repeat(np.arange(5), 20)).mean())
     assert [r.category for r in rows] == ["c", None]
     for row in rows:

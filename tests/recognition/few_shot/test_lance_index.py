@@ -38,7 +38,9 @@ def vectors() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def index(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> LanceIndex:
     pytest.importorskip("lancedb")
-    return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index", graphs=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lance_index, "_ROWS_OF_A_GRAPH", 1500)
+        return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index")
 
 
 def test_it_finds_what_exact_search_finds(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
@@ -72,8 +74,9 @@ def test_more_effort_is_made_where_recall_asks_for_it(
     monkeypatch.setattr(lance_index, "_LEAST_EFFORT", 2)
     rng = np.random.default_rng(3)
     scattered = rng.standard_normal((4000, 128)).astype(np.float32)  # no clusters: hard for a graph
-    careless = LanceIndex.build(scattered, tmp_path / "a", target_recall=0.3)
-    careful = LanceIndex.build(scattered, tmp_path / "b", target_recall=0.99)
+    careful = LanceIndex.build(scattered, tmp_path / "b")
+    monkeypatch.setattr(lance_index, "RECALL", 0.3)
+    careless = LanceIndex.build(scattered, tmp_path / "a")
     assert careless.effort < careful.effort
     assert careful.recall >= 0.99
 
@@ -85,7 +88,8 @@ def test_an_index_that_misses_too_much_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(logging.getLogger("argusvl"), "propagate", True)
-    assert LanceIndex.build(vectors, tmp_path / "index", target_recall=1.1).effort == 1024
+    monkeypatch.setattr(lance_index, "RECALL", 1.1)
+    assert LanceIndex.build(vectors, tmp_path / "index").effort == 1024
     assert "110.0 were wanted" in caplog.text
 
 

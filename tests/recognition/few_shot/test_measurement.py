@@ -42,9 +42,11 @@ def test_the_same_pictures_give_the_same_bytes_cached_or_not(
     few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
     (data / QUERIES / "pear" / "q0.png").write_bytes(b"no picture")
     first = everything(measured(data))
+    open_set = everything(measured(data, unknown=("pear",), category="fruit"))
     assert sum(network.pictures for network in tiny_backbone) > 0
     tiny_backbone.clear()
     assert everything(measured(data)) == first
+    assert everything(measured(data, unknown=("pear",), category="fruit")) == open_set
     assert sum(network.pictures for network in tiny_backbone) == 0
     # Nothing at hand; another number of threads; half of it at hand, so that the batches are other ones.
     assert everything(measured(data, cache=tmp_path / "b", workers=3)) == first

@@ -31,7 +31,7 @@ def test_known_pictures_are_accepted_and_unknown_ones_rejected() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         centres = rng.normal(size=(12, 20))
-        fitted = KnownScore().fit(around(rng, centres[:6], 5, 0.7), np.repeat(np.arange(6), 5), 6)
+        fitted = KnownScore(around(rng, centres[:6], 5, 0.7), np.repeat(np.arange(6), 5), 6)
         accepted.append((fitted.probability(around(rng, centres[:6], 50, 0.7)) >= 0.5).mean())
         rejected.append((fitted.probability(around(rng, centres[6:], 50, 0.7)) < 0.5).mean())
     assert np.mean(accepted) > 0.85
@@ -41,7 +41,7 @@ def test_known_pictures_are_accepted_and_unknown_ones_rejected() -> None:
 def test_the_probability_keeps_the_order_of_the_raw_score() -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(4, 8))
-    fitted = KnownScore().fit(around(rng, centres, 3, 0.5), np.repeat(np.arange(4), 3), 4)
+    fitted = KnownScore(around(rng, centres, 3, 0.5), np.repeat(np.arange(4), 3), 4)
     queries = same(unit(rng.normal(size=(200, 8))))
     raw, probability = fitted.raw(queries), fitted.probability(queries)
     order = np.argsort(raw)
@@ -77,7 +77,7 @@ def test_both_parts_of_the_evidence_count() -> None:
             unit(kinds + 0.1 * rng.normal(size=kinds.shape)),
         )
 
-    fitted = KnownScore().fit(pictures(kind[labels % 2], vector[labels]), labels, 4)
+    fitted = KnownScore(pictures(kind[labels % 2], vector[labels]), labels, 4)
     known = fitted.raw(pictures(kind[labels % 2], vector[labels]))
     of_another_kind = fitted.raw(pictures(kind[np.full(20, 4)], vector[labels]))
     like_none = fitted.raw(pictures(kind[labels % 2], vector[np.full(20, 5)]))
@@ -87,7 +87,7 @@ def test_both_parts_of_the_evidence_count() -> None:
 
 def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:
     support = np.repeat(np.eye(4), 3, axis=0)
-    fitted = KnownScore().fit(same(support), np.repeat(np.arange(4), 3), 4)
+    fitted = KnownScore(same(support), np.repeat(np.arange(4), 3), 4)
     found = fitted.probability(same(np.concatenate([np.eye(4), -np.eye(4)])))
     assert np.isfinite(found).all()
     assert (found[:4] > 0.9).all() and (found[4:] < 0.1).all()
@@ -97,7 +97,7 @@ def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:
 def test_few_examples_are_enough_for_a_threshold(classes: int, shots: int) -> None:
     rng = np.random.default_rng(4)
     centres = np.eye(8)[: classes + 1]
-    fitted = KnownScore().fit(
+    fitted = KnownScore(
         around(rng, centres[:classes], shots, 0.1), np.repeat(np.arange(classes), shots), classes
     )
     inside = fitted.probability(around(rng, centres[:classes], 40, 0.1))
@@ -107,4 +107,4 @@ def test_few_examples_are_enough_for_a_threshold(classes: int, shots: int) -> No
 
 def test_one_example_of_one_class_is_refused() -> None:
     with pytest.raises(DataError, match="two examples, or two classes"):
-        KnownScore().fit(same(np.eye(3)[:1]), np.zeros(1, np.int64), 1)
+        KnownScore(same(np.eye(3)[:1]), np.zeros(1, np.int64), 1)

@@ -93,7 +93,7 @@ def florence_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_florence(florence_folder: Path) -> Florence2:
-    return Florence2.from_pretrained(florence_folder, max_new_tokens=6)
+    return Florence2(florence_folder, max_new_tokens=6)
 
 
 @pytest.fixture(scope="session")

@@ -40,13 +40,11 @@ def picture(size: tuple[int, int] = (100, 50), seed: int = 0) -> Image.Image:
 
 
 def ask(florence: Florence2, task: Task, images: list[Image.Image]) -> list[Any]:
-    if task in (Task.CAPTION, Task.DETAILED_CAPTION, Task.MORE_DETAILED_CAPTION):
-        return list(florence.caption(images, task))
     if task == Task.FIND:
         return list(florence.find(images, "a red car"))
     if task == Task.DESCRIBE_REGION:
         return list(florence.describe_region(images, [(10, 0, 50, 50)] * len(images)))
-    return list(florence.detect(images) if task == Task.DETECT else florence.dense_regions(images))
+    return list(florence.ask(task, images))
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_pixels_are_the_whole_picture_scaled_and_normalised(
     tiny_florence: Florence2, heard: list[dict[str, Any]]
 ) -> None:
     image = picture((90, 40))
-    tiny_florence.caption([image])
+    tiny_florence.ask(Task.CAPTION, [image])
     given = heard[0]["pixel_values"]
     assert given.dtype == torch.float32 and given.shape == (1, 3, 64, 64)
     scaled = np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC), dtype=np.float64) / 255
@@ -98,7 +96,7 @@ def test_pixels_are_the_whole_picture_scaled_and_normalised(
 
 
 def test_red_comes_first(tiny_florence: Florence2, heard: list[dict[str, Any]]) -> None:
-    tiny_florence.caption([Image.new("RGB", (30, 60), (255, 0, 0))])
+    tiny_florence.ask(Task.CAPTION, [Image.new("RGB", (30, 60), (255, 0, 0))])
     assert [round(float(c.mean()), 2) for c in heard[0]["pixel_values"][0]] == [2.25, -2.04, -1.8]
 
 
@@ -107,34 +105,33 @@ def test_answers_come_back_in_the_pixels_of_each_picture(
 ) -> None:
     box = "<loc_0><loc_100><loc_499><loc_999>"
     saying(tiny_florence, monkeypatch, f"car{box}", f"door{box}a cat{box}")
-    wide, tall = tiny_florence.detect([picture((200, 100)), picture((50, 400))])
-    assert wide.labels == ("car",) and tall.labels == ("door", "a cat")
-    assert wide.boxes_xyxy_px[0] == pytest.approx((0.1, 10.05, 99.9, 99.95))
-    assert tall.boxes_xyxy_px[1] == pytest.approx((0.025, 40.2, 24.975, 399.8))
+    wide, tall = tiny_florence.ask(Task.DETECT, [picture((200, 100)), picture((50, 400))])
+    assert [region.label for region in (*wide.regions, *tall.regions)] == ["car", "door", "a cat"]
+    assert wide.regions[0].box_xyxy_px == pytest.approx((0.1, 10.05, 99.9, 99.95))
+    assert tall.regions[1].box_xyxy_px == pytest.approx((0.025, 40.2, 24.975, 399.8))
     assert not wide.truncated and wide.raw == f"car{box}"
 
 
 def test_captions_are_plain_text(tiny_florence: Florence2, monkeypatch: pytest.MonkeyPatch) -> None:
     saying(tiny_florence, monkeypatch, "<cap>A green car, parked.</cap>", "Ein grüner Wagen")
-    first, second = tiny_florence.caption([picture(), picture()])
+    first, second = tiny_florence.ask(Task.CAPTION, [picture(), picture()])
     assert (first.text, second.text) == ("A green car, parked.", "Ein grüner Wagen")
     assert first.to_dict() == {"text": "A green car, parked.", "truncated": False}
 
 
 def test_an_answer_that_reaches_the_limit_says_so(tiny_florence: Florence2) -> None:
-    assert all(caption.truncated for caption in tiny_florence.caption([picture()]))
+    assert all(caption.truncated for caption in tiny_florence.ask(Task.CAPTION, [picture()]))
 
 
 def test_a_batch_gives_what_single_pictures_give(florence_folder: Path) -> None:
-    florence = Florence2.from_pretrained(florence_folder, max_new_tokens=6, num_beams=2)
+    florence = Florence2(florence_folder, max_new_tokens=6, num_beams=2)
     images = [picture((100, 50), seed) for seed in range(3)]
-    alone = [florence.caption([image])[0] for image in images]
-    assert florence.caption(images) == alone
-    together = florence.find(images, ["a", "a much longer text", "b"])  # padded to one length
-    assert together == [
-        florence.find([i], t)[0] for i, t in zip(images, ["a", "a much longer text", "b"], strict=True)
-    ]
-    assert florence.caption([]) == []
+    alone = [florence.ask(Task.CAPTION, [image])[0] for image in images]
+    assert florence.ask(Task.CAPTION, images) == alone
+    sizes = [(0, 0, 9, 9), (0, 0, 100, 50), (7, 7, 8, 8)]  # prompts of other lengths are padded to one
+    together = florence.describe_region(images, sizes)
+    assert together == [florence.describe_region([i], [s])[0] for i, s in zip(images, sizes, strict=True)]
+    assert florence.ask(Task.CAPTION, []) == []
 
 
 def test_everything_is_float32_and_in_evaluation_mode(tiny_florence: Florence2) -> None:
@@ -159,7 +156,7 @@ def test_nothing_of_a_call_is_kept(tiny_florence: Florence2, monkeypatch: pytest
     try:
         counts = []
         for number in range(8):
-            tiny_florence.detect([picture(seed=number)])
+            tiny_florence.ask(Task.DETECT, [picture(seed=number)])
             gc.collect()
             counts.append(sum(issubclass(type(value), Tensor) for value in gc.get_objects()))
     finally:
@@ -169,18 +166,15 @@ def test_nothing_of_a_call_is_kept(tiny_florence: Florence2, monkeypatch: pytest
 
 
 def test_it_is_released_by_a_lease(florence_folder: Path) -> None:
-    with lease(
-        lambda d: Florence2.from_pretrained(florence_folder, device=d, max_new_tokens=4), name="f"
-    ) as leased:
-        found = leased.run(lambda florence: florence.detect([picture()]))
+    with lease(lambda d: Florence2(florence_folder, device=d, max_new_tokens=4), name="f") as leased:
+        found = leased.run(lambda florence: florence.ask(Task.DETECT, [picture()]))
     assert len(found) == 1 and leased.report is not None and leased.report.model_bytes > 10_000
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda f: f.caption([picture().convert("L")]), "mode L"),
-        (lambda f: f.find([picture()], ["a", "b"]), "2 texts for 1 pictures"),
+        (lambda f: f.ask(Task.CAPTION, [picture().convert("L")]), "mode L"),
         (lambda f: f.find([picture()], "  "), "words to look for are '  '"),
         (lambda f: f.find([picture()], "car<loc_5>"), "<loc_5> has a meaning of its own"),
         (lambda f: f.find([picture()], "<OD>"), "<OD> has a meaning of its own"),
@@ -255,7 +249,7 @@ def test_a_folder_that_is_no_florence_is_refused_by_name(
 ) -> None:
     spoil(copy)
     with pytest.raises(CheckpointError, match=words) as raised:
-        Florence2.from_pretrained(copy)
+        Florence2(copy)
     assert str(copy) in str(raised.value)
 
 
@@ -266,21 +260,21 @@ def test_folders_with_an_older_layout_are_read(copy: Path, tiny_florence: Floren
     file.unlink()
     (copy / "preprocessor_config.json").write_text(json.dumps(values))
     changed(copy / "tokenizer_config.json", extra_special_tokens={"image_token": "<image>"})
-    old = Florence2.from_pretrained(copy, max_new_tokens=6)
-    assert old.detect([picture()]) == tiny_florence.detect([picture()])
+    old = Florence2(copy, max_new_tokens=6)
+    assert old.ask(Task.DETECT, [picture()]) == tiny_florence.ask(Task.DETECT, [picture()])
 
 
 def test_half_precision_weights_are_loaded_as_float32(copy: Path, tiny_florence: Florence2) -> None:
     model, _ = load_florence(copy)
     model.half().save_pretrained(copy)
-    florence = Florence2.from_pretrained(copy, max_new_tokens=4)
+    florence = Florence2(copy, max_new_tokens=4)
     assert {p.dtype for p in florence._model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("limit", [0, 160])
 def test_a_limit_that_the_decoder_does_not_allow_is_refused(florence_folder: Path, limit: int) -> None:
     with pytest.raises(ConfigError, match="the decoder has 160 positions"):
-        Florence2.from_pretrained(florence_folder, max_new_tokens=limit)
+        Florence2(florence_folder, max_new_tokens=limit)
 
 
 def test_settings_tell_one_model_from_another(florence_folder: Path, copy: Path) -> None:

@@ -163,17 +163,12 @@ def test_data_are_checked_and_nothing_is_written_beside_them(ask: Ask, files: Pa
     assert sorted(files.rglob("*")) == before
 
 
-@pytest.mark.parametrize("tool", ["detect", "describe", "find_hands"])
-def test_outside_is_refused_by_every_tool_that_takes_an_image(ask: Ask, tool: str) -> None:
-    for name in ("/etc/passwd", "../outside.jpg"):
-        told = ask(tool, image=name)["problem"]
-        assert "is not in a folder that may be read" in told
-        assert "Traceback" not in told
-
-
 @pytest.mark.parametrize(
     ("tool", "argument"),
     [
+        ("detect", "image"),
+        ("describe", "image"),
+        ("find_hands", "image"),
         ("check_data", "data"),
         ("check_training_script", "script"),
         ("why_log_ended", "log"),
@@ -181,7 +176,7 @@ def test_outside_is_refused_by_every_tool_that_takes_an_image(ask: Ask, tool: st
         ("list_places", "folder"),
     ],
 )
-def test_outside_is_refused_by_every_other_tool(ask: Ask, files: Path, tool: str, argument: str) -> None:
+def test_outside_is_refused_by_every_tool(ask: Ask, files: Path, tool: str, argument: str) -> None:
     link = files / "leads-out"
     if not link.is_symlink():
         link.symlink_to("/etc")

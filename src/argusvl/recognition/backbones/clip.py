@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,6 @@ from argusvl.recognition.backbones.transformers_models import FAMILIES, Transfor
 NAME = "clip-vit-b32"
 
 
-@dataclass(frozen=True)
-class ZeroShotClassifier:
-    """Classes described by texts, for the vectors of the backbone that made it.
-
-    The texts' vectors are ``[C, D]`` of length 1, in the order of the names; cosines are multiplied by ``scale``, as
-    the model learned it.
-    """
-
-    class_names: tuple[str, ...]
-    text_vectors: Tensor
-    scale: float
-
-    def __call__(self, vectors: Tensor) -> Tensor:
-        """Vectors of pictures ``[N, D]``, of any length → logits ``[N, C]``; their softmax are probabilities."""
-        return self.scale * F.normalize(vectors, dim=1) @ self.text_vectors.T
-
-
 class ClipBackbone(TransformersBackbone):
     """CLIP as a backbone, which can also make classes of texts."""
 
@@ -46,10 +28,14 @@ class ClipBackbone(TransformersBackbone):
 
     def zero_shot_classifier(
         self, class_names: Sequence[str], template: str = "a photo of a {}."
-    ) -> ZeroShotClassifier:
+    ) -> Callable[[Tensor], Tensor]:
         """Classes by their names alone; in the template, ``{}`` stands where the name is to stand.
 
         The text tower is loaded for it and dropped again.
+
+        Returns:
+            Vectors of pictures ``[N, D]``, of any length → logits ``[N, classes]``: cosines with the texts' vectors,
+            times the scale that the model learned. Their softmax are probabilities.
 
         Raises:
             ModelError: There is no class, one occurs twice, the template has no place for it; a sentence is too long.
@@ -66,7 +52,8 @@ class ClipBackbone(TransformersBackbone):
                 remedy="write {} once where the name of the class is to stand",
             )
         vectors, scale = self._text_vectors([template.replace("{}", name) for name in names])
-        return ZeroShotClassifier(tuple(names), F.normalize(vectors, dim=1), scale)
+        texts = F.normalize(vectors, dim=1)
+        return lambda pictures: scale * F.normalize(pictures, dim=1) @ texts.T
 
     def _text_vectors(self, sentences: list[str]) -> tuple[Tensor, float]:
         """``[len(sentences), D]``, not normalised, and the model's scale of cosines."""

@@ -21,12 +21,8 @@ from argusvl.recognition.backbones.table import load_backbone
 SECOND_SIZE = 5 / 7
 """The second side as a share of the backbone's own: 160 of 224 pixels."""
 
-VIEWS = {
-    "one": "the backbone's own view",
-    "two": "that and its mirror image",
-    "four": "these, and both at 5/7 of the size where the backbone can take it (EfficientNet-Lite0 can)",
-}
-"""Names, and what each is."""
+VIEWS = ("one", "two", "four")
+"""The backbone's own view; that and its mirror image; and both at :data:`SECOND_SIZE` as well, where it can take it."""
 
 
 @runtime_checkable
@@ -45,7 +41,7 @@ def with_views(backbone: Backbone, views: str) -> Backbone:
 
     Args:
         backbone: Gives the vector of a view.
-        views: A key of :data:`VIEWS`; with ``one`` the backbone comes back as it is.
+        views: One of :data:`VIEWS`; with ``one`` the backbone comes back as it is.
 
     Raises:
         ConfigError: There are no such views.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,24 +24,7 @@ _LOOKED_AT = 4 * SAMPLE
 _BATCH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What was measured.
-
-    Attributes:
-        pictures: How many were compared: those of the sample whose pixels differ between the lanes.
-        same: Share of them with the same first answer; 1 of none.
-        answer: What the answer was.
-    """
-
-    pictures: int
-    same: float
-    answer: str
-
-
-def require_agreement(
-    backbone: Backbone, root: Path, paths: Sequence[str], *, progress: bool = True
-) -> Agreement:
+def require_agreement(backbone: Backbone, root: Path, paths: Sequence[str], *, progress: bool = True) -> None:
     """Compares the lanes on pictures of ``root`` taken at even distances; those that cannot be used are passed over.
 
     The first answer is the first class, where the backbone's network has classes of its own; else the most alike
@@ -58,20 +40,19 @@ def require_agreement(
         for lane, batch in pixels.items():
             batch.append(backbone.preprocess(decode_bytes(data, path, lane, backbone.decode_side_px)))
     if len(files) < 2:  # of one picture there is no most alike one, and no time to gain
-        return Agreement(len(files), 1.0, "none")
+        return
     first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
     answer = "first class" if isinstance(first, Classifying) else "most alike picture"
     exact, scaled = (_first_answers(first, _vectors(backbone, batch)) for batch in pixels.values())
     same = exact == scaled
-    found = Agreement(len(files), float(same.double().mean()), answer)
-    if found.same < LEAST_AGREEMENT:
+    share = float(same.double().mean())
+    if share < LEAST_AGREEMENT:
         raise DataError(
             f"the scaled lane changes the {answer} of {int((~same).sum())} of {len(files)} pictures: "
-            f"{found.same:.0%} agree, {LEAST_AGREEMENT:.0%} must",
+            f"{share:.0%} agree, {LEAST_AGREEMENT:.0%} must",
             where=root,
             remedy="use --lane exact for these pictures",
         )
-    return found
 
 
 def _differing(backbone: Backbone, root: Path, paths: Sequence[str]) -> dict[str, bytes]:

@@ -14,8 +14,8 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.extraction.shards import Rows
 from argusvl.recognition.extraction.store import EmbeddingStore
-from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
-from argusvl.recognition.few_shot.conformal import ConformalSets, held_out_scores
+from argusvl.recognition.few_shot.classifiers import find_classifier
+from argusvl.recognition.few_shot.conformal import held_out_scores, prediction_sets, strangeness_limit
 from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
@@ -30,9 +30,12 @@ class ClassifyOptions:
 
     Attributes:
         classifier: A key of the table, none that is transductive.
-        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
+        features: One of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
         threshold: Probability of being known below which a picture is Unknown.
         coverage: How often the true class of a known picture shall be in its set.
+
+    Raises:
+        ConfigError: There is no such classifier, it is transductive, or a number is out of its range.
     """
 
     classifier: str = "ridge"
@@ -41,8 +44,7 @@ class ClassifyOptions:
     coverage: float = 0.9
 
     def __post_init__(self) -> None:
-        make_classifier(self.classifier)
-        if CLASSIFIERS[self.classifier].transductive:
+        if find_classifier(self.classifier).transductive:
             raise ConfigError(
                 f"{self.classifier} is transductive: a picture's class would depend on the others given with it",
                 remedy="choose another classifier; argus recognize table measures this one",
@@ -51,6 +53,10 @@ class ClassifyOptions:
             raise ConfigError(
                 f"the threshold is {self.threshold:g}",
                 remedy="choose a probability between 0 (nothing is unknown) and 1",
+            )
+        if not 0 < self.coverage < 1:
+            raise ConfigError(
+                f"the coverage is {self.coverage:g}", remedy="choose one between 0 and 1, e.g. 0.9"
             )
 
 
@@ -63,7 +69,7 @@ class FewShotClassifier:
 
     Raises:
         DataError: The backbone would give other vectors than the store's.
-        ConfigError: Fewer than two classes are enrolled; a name or a number of the options is wrong.
+        ConfigError: Fewer than two classes are enrolled, or there are no such features.
     """
 
     def __init__(self, store: SupportStore, backbone: Backbone, options: ClassifyOptions) -> None:
@@ -77,10 +83,11 @@ class FewShotClassifier:
         support, classes = self._features(vectors), len(self.labels)
         examples = np.bincount(numbers, minlength=classes)
         self.single = [label for label, count in zip(self.labels, examples, strict=True) if count == 1]
-        self._classifier = make_classifier(options.classifier).fit(support, numbers, classes)
-        self._known = KnownScore().fit(self._features.evidence(vectors), numbers, classes)
-        held_out = held_out_scores(lambda: make_classifier(options.classifier), support, numbers, classes)
-        self._sets = ConformalSets(options.coverage).fit(*held_out)
+        fit = find_classifier(options.classifier).fit
+        self._scores = fit(support, numbers, classes)
+        self._known = KnownScore(self._features.evidence(vectors), numbers, classes)
+        held_out = held_out_scores(fit, support, numbers, classes)
+        self._limit = strangeness_limit(*held_out, options.coverage)
 
     @classmethod
     def load(
@@ -109,10 +116,9 @@ class FewShotClassifier:
         the classes that hold the true one with the given coverage, if the picture is known. ``example_of`` stands
         where the picture is an example itself.
         """
-        features = self._features(rows.vectors)
-        scores = self._classifier.scores(features)
+        scores = self._scores(self._features(rows.vectors))
         known = self._known.probability(self._features.evidence(rows.vectors))
-        members = self._sets.sets(scores)
+        members = prediction_sets(scores, self._limit)
         ranked = np.sort(scores, axis=1)
         for n, (path, digest) in enumerate(zip(rows.paths, rows.digests, strict=True)):
             nearest = self.labels[int(scores[n].argmax())]

@@ -9,58 +9,38 @@ same source, the true class is in the set with at least the stated probability, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.errors import ConfigError
-from argusvl.recognition.few_shot.classifiers import Classifier, Labels
+from argusvl.recognition.few_shot.classifiers import Fit, Labels
 from argusvl.recognition.few_shot.features import Features
 
 _FOLDS = 10
 
 
-class ConformalSets:
-    """Sets of classes by scores.
+def strangeness_limit(scores: Features, labels: Labels, coverage: float) -> float:
+    """How strange a class may be to be in a set that holds the true one as often as asked.
 
     Args:
+        scores: ``[N, K]`` of examples that the classifier has not learned from.
+        labels: ``[N]``.
         coverage: How often the true class shall be in the set, between 0 and 1.
-
-    Raises:
-        ConfigError: The coverage is not between 0 and 1.
     """
-
-    def __init__(self, coverage: float) -> None:
-        if not 0 < coverage < 1:
-            raise ConfigError(f"the coverage is {coverage:g}", remedy="choose one between 0 and 1, e.g. 0.9")
-        self._coverage = coverage
-        self._limit = math.inf
-
-    def fit(self, scores: Features, labels: Labels) -> Self:
-        """Learns how strange true classes are.
-
-        Args:
-            scores: ``[N, K]`` of examples that the classifier has not learned from.
-            labels: ``[N]``.
-        """
-        strangeness = np.sort(scores.max(axis=1) - scores[np.arange(len(scores)), labels])
-        rank = math.ceil((len(scores) + 1) * self._coverage)
-        # With too few examples for the given coverage, only the set of all classes has it.
-        self._limit = float(strangeness[rank - 1]) if rank <= len(scores) else math.inf
-        return self
-
-    def sets(self, scores: Features) -> NDArray[np.bool_]:
-        """``[M, K]`` → for each class whether it is in the set; the best class always is."""
-        found: NDArray[np.bool_] = scores.max(axis=1, keepdims=True) - scores <= self._limit
-        return found
+    strangeness = np.sort(scores.max(axis=1) - scores[np.arange(len(scores)), labels])
+    rank = math.ceil((len(scores) + 1) * coverage)
+    # With too few examples for the given coverage, only the set of all classes has it.
+    return float(strangeness[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def held_out_scores(
-    make: Callable[[], Classifier], support: Features, labels: Labels, classes: int
-) -> tuple[Features, Labels]:
-    """Scores of examples by classifiers that have not learned from them, for :meth:`ConformalSets.fit`.
+def prediction_sets(scores: Features, limit: float) -> NDArray[np.bool_]:
+    """``[M, K]`` → for each class whether it is in the set; the best class always is."""
+    found: NDArray[np.bool_] = scores.max(axis=1, keepdims=True) - scores <= limit
+    return found
+
+
+def held_out_scores(fit: Fit, support: Features, labels: Labels, classes: int) -> tuple[Features, Labels]:
+    """Scores of examples by classifiers that have not learned from them, for :func:`strangeness_limit`.
 
     The examples of a class are dealt to at most ten folds; a class's only example is not used. Since all folds but one
     are learned from, the coverage is approximately that of a held-out set (Barber et al., 2021, arXiv 1905.02928, who
@@ -76,6 +56,6 @@ def held_out_scores(
     scores, truths = [np.empty((0, classes))], [np.empty(0, dtype=np.int64)]
     for fold in range(turn.max() + 1):
         held = turn == fold
-        scores.append(make().fit(support[~held], labels[~held], classes).scores(support[held]))
+        scores.append(fit(support[~held], labels[~held], classes)(support[held]))
         truths.append(labels[held])
     return np.concatenate(scores), np.concatenate(truths)

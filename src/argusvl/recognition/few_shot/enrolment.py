@@ -93,7 +93,7 @@ class EnrolmentReport:
 class SupportStore:
     """The classes that are enrolled.
 
-    The backbone is named as for :func:`~argusvl.recognition.backbones.table.load_backbone`, the views are a key of
+    The backbone is named as for :func:`~argusvl.recognition.backbones.table.load_backbone`, the views are one of
     :data:`~argusvl.recognition.backbones.views.VIEWS`; the fingerprint says what makes the vectors.
     """
 

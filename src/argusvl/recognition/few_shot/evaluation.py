@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.wording import listed_below, printable
-from argusvl.recognition.few_shot.classifiers import make_classifier
+from argusvl.recognition.few_shot.classifiers import find_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features, NameMap
 from argusvl.recognition.few_shot.layout import Category, LayoutError
@@ -294,17 +294,16 @@ def _by_examples(
     }
     numbers = np.repeat(np.arange(len(known)), shots)
     support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
-    classifier = make_classifier(protocol.classifier).fit(support, numbers, len(known))
+    scores = find_classifier(protocol.classifier).fit(support, numbers, len(known))
     if not protocol.open_set:
         # Of a transductive classifier, queries that are of no known class would change the answers.
         is_known = np.array([truth in drawn for truth in category.truths])
         answers = np.full(len(is_known), -1)
-        answers[is_known] = classifier.scores(category.queries[is_known]).argmax(axis=1)
+        answers[is_known] = scores(category.queries[is_known]).argmax(axis=1)
         return answers, None
     evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
-    known_score = KnownScore().fit(evidence, numbers, len(known))
-    answers = classifier.scores(category.queries).argmax(axis=1)
-    return answers, known_score.raw(category.query_evidence)
+    known_score = KnownScore(evidence, numbers, len(known))
+    return scores(category.queries).argmax(axis=1), known_score.raw(category.query_evidence)
 
 
 def _by_names(

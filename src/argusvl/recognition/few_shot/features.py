@@ -29,11 +29,7 @@ from argusvl.core.threads import computing_threads
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
 from argusvl.recognition.backbones.views import ViewedBackbone
 
-FEATURES = {
-    "plain": "the vector of the picture, of length one",
-    "rich": "square roots, and the network's own class scores where it has some; the mean over the views",
-}
-"""Names, and what each is."""
+FEATURES = ("plain", "rich")
 
 RECTIFIED_ABOVE = 1.0
 """Standard deviations above the mean of a picture's logits; 0.5 to 1.5 give the same accuracy to half a point."""
@@ -73,7 +69,7 @@ class FeatureMap:
     """Makes features of vectors.
 
     Args:
-        kind: A key of :data:`FEATURES`.
+        kind: One of :data:`FEATURES`.
         backbone: What made the vectors, with its views.
 
     Raises:

@@ -33,7 +33,7 @@ from argusvl.recognition.few_shot.index import (
 )
 
 RECALL = 0.99
-"""Share of queries whose nearest vector must be found."""
+"""Share of sampled vectors whose nearest other one must be found."""
 
 _TABLE, _FACTS = "vectors", "index.json"
 _FORMAT = 2
@@ -105,21 +105,12 @@ class LanceIndex:
             )
 
     @classmethod
-    def build(
-        cls,
-        vectors: EmbeddingStore | NDArray[np.float32],
-        folder: str | Path,
-        *,
-        graphs: int | None = None,
-        target_recall: float = RECALL,
-    ) -> Self:
+    def build(cls, vectors: EmbeddingStore | NDArray[np.float32], folder: str | Path) -> Self:
         """Makes an index; it appears complete or not at all. Vectors are read a few thousand at a time.
 
         Args:
             vectors: A store, or ``[N, D]`` in memory.
             folder: To make or to replace.
-            graphs: One for two million vectors when ``None``.
-            target_recall: Share of sampled vectors whose nearest other vector is to be found.
 
         Raises:
             DataError: There are fewer than two vectors, or one has no direction.
@@ -132,7 +123,7 @@ class LanceIndex:
         from lancedb.index import HnswFlat
 
         dimension = vectors.dimension if isinstance(vectors, EmbeddingStore) else vectors.shape[1]
-        number = graphs or -(-rows // _ROWS_OF_A_GRAPH)
+        number = -(-rows // _ROWS_OF_A_GRAPH)
         schema = pa.schema(
             [pa.field("row", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dimension))]
         )
@@ -167,7 +158,7 @@ class LanceIndex:
                     remedy="check the disk and build it again; what was there before is unchanged",
                 ) from error
             (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            facts["effort"], facts["recall"] = cls(made)._least_effort(vectors, target_recall)
+            facts["effort"], facts["recall"] = cls(made)._least_effort(vectors)
             (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         return cls(folder)
 
@@ -217,9 +208,7 @@ class LanceIndex:
             rows[~complete], scores[~complete] = self._search(queries[~complete], k, None)
         return rows, scores
 
-    def _least_effort(
-        self, vectors: EmbeddingStore | NDArray[np.float32], target: float
-    ) -> tuple[int, float]:
+    def _least_effort(self, vectors: EmbeddingStore | NDArray[np.float32]) -> tuple[int, float]:
         """How many candidates a query must keep, and the recall with so many.
 
         Sampled vectors ask for the nearest one beside themselves.
@@ -235,16 +224,16 @@ class LanceIndex:
             return float((found >= truth - _SAME_SCORE).mean())
 
         effort = _LEAST_EFFORT
-        while (recall := recall_with(effort)) < target and effort < _MOST_EFFORT:
+        while (recall := recall_with(effort)) < RECALL and effort < _MOST_EFFORT:
             effort *= 2
         if effort < _MOST_EFFORT:  # once more: vectors from outside are harder to find than the index's own
             effort *= 2
             recall = recall_with(effort)
-        if recall < target:
+        if recall < RECALL:
             _log.warning(
                 "the index finds the nearest vector in %.1f of 100 cases, %.1f were wanted",
                 100 * recall,
-                100 * target,
+                100 * RECALL,
             )
         return effort, recall
 

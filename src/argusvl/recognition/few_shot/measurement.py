@@ -12,7 +12,7 @@ from argusvl.core.wording import printable
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.few_shot import tables
-from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
+from argusvl.recognition.few_shot.classifiers import find_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, embed_pictures
 from argusvl.recognition.few_shot.evaluation import (
     Protocol,
@@ -62,7 +62,7 @@ class Measured:
         """JSON-ready; it names no folder and no time, so that the same inputs give the same bytes."""
         return {
             "classifier": self.protocol.classifier,
-            "transductive": CLASSIFIERS[self.protocol.classifier].transductive,
+            "transductive": find_classifier(self.protocol.classifier).transductive,
             "features": self.recipe.features,
             "views": self.recipe.views,
             "lane": self.recipe.lane,
@@ -105,7 +105,7 @@ def measure(
     """
     if not backbones:
         raise ConfigError("no backbone is named", remedy="name one, e.g. --backbone efficientnet-lite0")
-    make_classifier(protocol.classifier)  # a wrong name is said before anything is computed
+    find_classifier(protocol.classifier)  # a wrong name is said before anything is computed
     categories = merged(read_layout(data, category, layout))
     examples = [file for one in categories for files in one.classes.values() for file in files]
     files = list(dict.fromkeys([*examples, *(query.path for one in categories for query in one.queries)]))

@@ -13,8 +13,6 @@ both gives the probability that a picture is known; below ``threshold`` it is ca
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -39,14 +37,18 @@ _PENALTY = 1e-3
 
 
 class KnownScore:
-    """The probability that a picture is of a known class."""
+    """The probability that a picture is of a known class, learned from the examples.
 
-    def fit(self, support: Evidence, labels: Labels, classes: int) -> Self:
-        """Learns from the examples, ``N`` pictures with labels ``[N]``, each class at least once.
+    Args:
+        support: Of ``N`` pictures.
+        labels: ``[N]``, each class at least once.
+        classes: How many there are.
 
-        Raises:
-            DataError: There is one class of one example, from which nothing can be told.
-        """
+    Raises:
+        DataError: There is one class of one example, from which nothing can be told.
+    """
+
+    def __init__(self, support: Evidence, labels: Labels, classes: int) -> None:
         self._vectors = centroids(support.vectors, labels, classes)
         self._kinds = centroids(support.kinds, labels, classes)
         known, unknown = rehearse(support, labels, classes)
@@ -56,7 +58,6 @@ class KnownScore:
                 remedy="give two examples, or two classes",
             )
         self._middle, self._slope = _curve(known, unknown)
-        return self
 
     def raw(self, queries: Evidence) -> Scores:
         """Of ``M`` pictures, ``[M]``: what the probability is made of, in the same order."""

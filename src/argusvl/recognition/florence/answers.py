@@ -74,21 +74,11 @@ class Regions:
     truncated: bool
     raw: str
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """One for each box."""
-        return tuple(region.label for region in self.regions)
-
-    @property
-    def boxes_xyxy_px(self) -> tuple[Box, ...]:
-        """In pixels of the picture as it was given."""
-        return tuple(region.box_xyxy_px for region in self.regions)
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; ``polygons_px`` only where there are any."""
         values: dict[str, Any] = {
-            "labels": list(self.labels),
-            "boxes_xyxy_px": [[round(value, 2) for value in box] for box in self.boxes_xyxy_px],
+            "labels": [region.label for region in self.regions],
+            "boxes_xyxy_px": [[round(v, 2) for v in region.box_xyxy_px] for region in self.regions],
             "malformed": self.malformed,
             "truncated": self.truncated,
         }

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from argusvl.core.errors import ConfigError
-from argusvl.recognition.florence.answers import Caption, Regions
 from argusvl.recognition.florence.loading import model_settings
 from argusvl.recognition.florence.model import Florence2, Task
 from argusvl.recognition.pipeline.stages import Picture, Stage
@@ -58,11 +57,11 @@ def describe_stage(
     generation = {"max_new_tokens": max_new_tokens, "num_beams": num_beams}
 
     def load(device: torch.device) -> Florence2:
-        return Florence2.from_pretrained(place, device=device, **generation)
+        return Florence2(place, device=device, **generation)
 
     def describe(florence: Florence2, pictures: list[Picture]) -> list[dict[str, Any]]:
         images = [picture.image for picture in pictures]
-        found = {name: _run_task(florence, TASKS[name], images) for name in tasks}
+        found = {name: florence.ask(TASKS[name], images) for name in tasks}
         if find is not None:
             found["find"] = florence.find(images, find)
         return [{name: answers[n].to_dict() for name, answers in found.items()} for n in range(len(images))]
@@ -74,11 +73,3 @@ def describe_stage(
         settings={**model_settings(place), "tasks": list(tasks), "find": find, **generation},
         batch_size=batch_size,
     )
-
-
-def _run_task(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Caption | Regions]:
-    if task is Task.DETECT:
-        return florence.detect(images)
-    if task is Task.DENSE_REGIONS:
-        return florence.dense_regions(images)
-    return florence.caption(images, task)

@@ -11,12 +11,11 @@ import itertools
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError, DataError, ModelError
@@ -38,6 +37,9 @@ class Task(StrEnum):
     DESCRIBE_REGION = "<REGION_TO_DESCRIPTION>"
 
 
+_CAPTIONS = (Task.CAPTION, Task.DETAILED_CAPTION, Task.MORE_DETAILED_CAPTION)
+
+
 class Florence2:
     """Florence-2 with weights in float32, in evaluation mode; nothing of a call is kept.
 
@@ -45,124 +47,65 @@ class Florence2:
     for each picture, in their order.
 
     Args:
-        model: As ``from_pretrained`` of its class gives it.
-        processor: With an image processor that needs no torchvision.
+        source: A folder in hub layout, or the id of a model such as ``florence-community/Florence-2-base``.
+        device: Where it computes.
         max_new_tokens: The longest answer, in tokens; as long as the decoder allows, but at most 1024, when ``None``.
         num_beams: Width of the beam search; the checkpoint's own when ``None``.
-        where: Named in errors.
 
     Raises:
-        CheckpointError: Model and processor do not belong together.
-        ConfigError: ``max_new_tokens`` is more than the decoder allows.
+        CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code; its parts
+            do not belong together.
+        ConfigError: The device cannot be used, or ``max_new_tokens`` is more than the decoder allows.
     """
 
     def __init__(
         self,
-        model: Florence2ForConditionalGeneration,
-        processor: Florence2Processor,
+        source: str | Path,
         *,
+        device: str | torch.device = "cpu",
         max_new_tokens: int | None = None,
         num_beams: int | None = None,
-        where: object = "Florence-2",
     ) -> None:
-        self.device: torch.device = model.device
-        self._model = model.eval()
-        self._processor = processor
-        self._tokens = answer_tokens(processor.tokenizer, where)
-        check_image_tokens(model, processor, where)
-        text_config: Any = model.config.text_config
-        self._positions = int(text_config.max_position_embeddings)
+        self.device = usable_device(device)
+        model: Any
+        model, self._processor = load_florence(source)
+        self._model = model.to(self.device)
+        self._tokens = answer_tokens(self._processor.tokenizer, source)
+        check_image_tokens(model, self._processor, source)
+        self._positions = int(model.config.text_config.max_position_embeddings)
         limit = min(MAX_NEW_TOKENS, self._positions - 1) if max_new_tokens is None else max_new_tokens
         if not 1 <= limit < self._positions:
             raise ConfigError(
                 f"max_new_tokens is {limit}, the decoder has {self._positions} positions",
-                where=where,
+                where=source,
                 remedy=f"write a number from 1 to {self._positions - 1}",
             )
         self._generation: dict[str, Any] = {"max_new_tokens": limit, "do_sample": False}
         if num_beams is not None:
             self._generation["num_beams"] = num_beams
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | Path,
-        *,
-        device: str | torch.device = "cpu",
-        max_new_tokens: int | None = None,
-        num_beams: int | None = None,
-    ) -> Self:
-        """Loads a folder in hub layout, or a model of the hub by its id.
-
-        Args:
-            source: The folder, or an id such as ``florence-community/Florence-2-base``.
-            device: Where it computes.
-            max_new_tokens: As for the class.
-            num_beams: As for the class.
-
-        Raises:
-            CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
-            ConfigError: The device cannot be used, or ``max_new_tokens`` is more than the decoder allows.
-        """
-        place = usable_device(device)
-        model: Any
-        model, processor = load_florence(source)
-        return cls(
-            model.to(place), processor, max_new_tokens=max_new_tokens, num_beams=num_beams, where=source
-        )
-
-    def caption(self, images: Sequence[Image.Image], task: Task = Task.CAPTION) -> list[Caption]:
-        """A text about each picture, by one of the three tasks of captions.
+    def ask(self, task: Task, images: Sequence[Image.Image]) -> Sequence[Caption | Regions]:
+        """The same of each picture: a text by the three tasks of captions, else the regions with their labels.
 
         Raises:
             ModelError: A picture is not RGB.
         """
-        assert task in (Task.CAPTION, Task.DETAILED_CAPTION, Task.MORE_DETAILED_CAPTION), task
-        return self._captions(images, [task.value] * len(images))
+        prompts = [task.value] * len(images)
+        return self._captions(images, prompts) if task in _CAPTIONS else self._regions(images, prompts)
 
-    def detect(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The objects in each picture with their categories.
-
-        Raises:
-            ModelError: A picture is not RGB.
-        """
-        return self._regions(images, [Task.DETECT.value] * len(images))
-
-    def dense_regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of each picture, each with a short description.
-
-        Raises:
-            ModelError: A picture is not RGB.
-        """
-        return self._regions(images, [Task.DENSE_REGIONS.value] * len(images))
-
-    def find(self, images: Sequence[Image.Image], what: str | Sequence[str]) -> list[Regions]:
+    def find(self, images: Sequence[Image.Image], words: str) -> list[Regions]:
         """Looks for something named in words: open-vocabulary detection.
 
-        Args:
-            images: RGB pictures.
-            what: The words for all pictures, or for each its own.
-
         Raises:
             ModelError: A picture is not RGB.
-            DataError: There are no words, not as many as pictures, or words with a token that commands the model.
+            DataError: There are no words, too many, or a token among them that commands the model.
         """
-        words = [what] * len(images) if isinstance(what, str) else list(what)
-        if len(words) != len(images):
-            raise DataError(
-                f"{len(words)} texts for {len(images)} pictures",
-                remedy="give one text, or one for each picture",
-            )
-        return self._regions(images, [f"{Task.FIND.value}{self._plain(text)}" for text in words])
+        return self._regions(images, [f"{Task.FIND.value}{self._plain(words)}"] * len(images))
 
     def describe_region(
         self, images: Sequence[Image.Image], boxes_xyxy_px: Sequence[Sequence[float]]
     ) -> list[Caption]:
-        """A text about one region of each picture.
-
-        Args:
-            images: RGB pictures.
-            boxes_xyxy_px: One box a picture, in its pixels.
+        """A text about one region of each picture: a box in its pixels.
 
         Raises:
             ModelError: A picture is not RGB.

@@ -177,24 +177,6 @@ def run_stages(
     )
 
 
-def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The pictures that have passed every stage of a finished run: name, and stage → result.
-
-    Raises:
-        DataError: The folder holds no finished run, or is damaged.
-    """
-    stored = enumerate(_stored_plan(out)["stages"], start=1)
-    files = [StageFile(out, number, entry["name"]) for number, entry in stored]
-    for file in files:
-        if not file.complete:
-            raise DataError(
-                f"stage {file.name!r} is not finished",
-                where=out,
-                remedy="give the pipeline's command again: it goes on",
-            )
-    return ((entry.path, results) for entry, results in _passed(files))
-
-
 _Read = tuple[Entry, Picture | None]
 """A picture that was read, or its entry with the reason why it was not."""
 
@@ -365,8 +347,6 @@ def _stored_plan(out: Path) -> dict[str, Any]:
             raise ValueError(f"another format: {plan['format']}")
         if not all(isinstance(stage, dict) and "name" in stage for stage in plan["stages"]):
             raise ValueError("a stage is damaged")
-    except FileNotFoundError:
-        raise DataError("no pipeline was run into this folder", where=out, remedy="check the path") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot be read: {error}", where=file, remedy="use another folder") from error
     return plan
