@@ -35,16 +35,10 @@ from argusvl.detection.data.formats.label_studio import (
 from argusvl.detection.data.formats.xml_tree import unwritable
 
 
-def described(detections: Detections) -> list[str]:
-    """The description of each entry, its label where it has none."""
-    captions = detections.captions or (None,) * len(detections)
-    return [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
-
-
 def label_studio_prediction(detections: Detections, model_version: str) -> dict[str, Any]:
     """One entry of a task's ``predictions``: boxes in the pixels of the upright picture, as Label Studio shows it."""
     result = []
-    for k, (box, label) in enumerate(zip(detections.boxes_xyxy_px, described(detections), strict=True)):
+    for k, (box, label) in enumerate(zip(detections.boxes_xyxy_px, detections.texts, strict=True)):
         region = rectangle(f"p{k}", box.tolist(), label, detections.image_size)
         result.append({**region, "score": round(float(detections.scores[k]), 5)})
     # Label Studio sorts tasks by this score: the least certain box says how much a picture needs a look.
@@ -130,7 +124,7 @@ def write_prelabels(
         raise DataError(text, where=found, remedy=remedy)
     absolute = [Path(os.path.abspath(image)) for image, _ in pairs]  # noqa: PTH100 - links stay as they are named
     shared = Path(os.path.commonpath([image.parent for image in absolute]))
-    offered = dict.fromkeys([*labels, *sorted({one for _, d in pairs for one in described(d)})])
+    offered = dict.fromkeys([*labels, *sorted({one for _, d in pairs for one in d.texts})])
     unusable = next((one for one in offered if unwritable(one)), None)
     if unusable is not None:
         raise DataError(f"the label {unusable!r}: {unwritable(unusable)}", where=found)

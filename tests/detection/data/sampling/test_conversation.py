@@ -128,9 +128,9 @@ def test_the_inference_prompt_is_the_training_conversation_up_to_the_answer(proc
         text = decode(processor, prompt, start, stop)
         assert text.startswith("<|im_start|>user\n")
         assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
-        rendered = processor.render(
-            processor.messages(student, teachers, with_answer=False), add_generation_prompt=True
-        )
+        asked = processor.messages(student, teachers)[:-1]
+        rendered = processor.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        assert isinstance(rendered, str)
         assert prompt.input_ids.tolist() == expanded(processor, rendered, prompt)
 
 

@@ -228,14 +228,6 @@ def test_without_a_pool_a_record_without_teachers_gets_none(make_dataset: MakeDa
     assert dataset[0].conversation.num_teachers == 0
 
 
-@pytest.mark.parametrize(("ratio", "count", "key"), [(1.5, 1, "teacher_ratio"), (0.5, -1, "num_teachers")])
-def test_teacher_settings_out_of_range_are_named(
-    photo_set: Photos, ratio: float, count: int, key: str
-) -> None:
-    with pytest.raises(ConfigError, match=key):
-        TeacherSettings(photo_set.pool, ratio, count)
-
-
 def test_a_pool_smaller_than_the_number_of_teachers_is_refused(photo_set: Photos) -> None:
     with pytest.raises(ConfigError, match=r"num_teachers is 6.*pool.jsonl has 5"):
         TeacherSettings(photo_set.pool, 0.5, 6)

@@ -30,7 +30,6 @@ def open_processor(
     model: str | Path | None,
     language: str,
     max_pixels: int,
-    seed: int = 0,
     vocab_size: int = LEARNED_VOCABULARY,
     learned_for: RecordFile | None = None,
 ) -> ChatProcessor:
@@ -43,7 +42,6 @@ def open_processor(
             that ships with us. ``None`` to learn one.
         language: Of the prompts.
         max_pixels: Largest area of an image.
-        seed: Of the coordinates.
         vocab_size: Most tokens of a learned tokenizer.
         learned_for: The records' file, where all of it is learned from.
 
@@ -62,7 +60,7 @@ def open_processor(
             scenes,
             prompt_language=language,
             max_pixels=max_pixels,
-            seed=seed,
+            seed=0,
             vocab_size=vocab_size,
             learned_for=learned_for,
         )
