@@ -14,7 +14,6 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import (
     already_there,
     atomic_folder,
-    copy_file,
     is_inside,
     read_lines,
     real_path,
@@ -33,6 +32,7 @@ from argusvl.detection.data.formats.label_studio import (
     tasks_text,
 )
 from argusvl.detection.data.formats.xml_tree import unwritable
+from argusvl.detection.data.preparing.export import ImageMode, bring
 
 
 def label_studio_prediction(detections: Detections, model_version: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def write_prelabels(
     *,
     model_version: str,
     labels: Sequence[str] = (),
-    link: bool = False,
+    images: ImageMode = "copy",
     served: Path | None = None,
 ) -> Prelabelled:
     """Makes a folder that Label Studio serves: tasks with predictions, the labelling interface, and the images.
@@ -101,7 +101,7 @@ def write_prelabels(
         out: The folder to make.
         model_version: What Label Studio calls the model.
         labels: Offered even where nothing of the kind was found.
-        link: Hard-link the images in place of copying them.
+        images: How they come into the folder.
         served: The folder that Label Studio serves, ``out`` or one around it; ``out`` when ``None``.
 
     Raises:
@@ -132,11 +132,7 @@ def write_prelabels(
     with atomic_folder(out) as folder:
         for image, (_, detections) in zip(absolute, pairs, strict=True):
             place = Path("images") / image.relative_to(shared)
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            if link:
-                os.link(image.resolve(), folder / place)
-            else:
-                copy_file(image, folder / place)
+            bring(image, folder / place, images)
             prediction = label_studio_prediction(detections, model_version)
             tasks.append(
                 {"data": {DATA_KEY: local_file((below / place).as_posix())}, "predictions": [prediction]}

@@ -58,14 +58,14 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     if owners is None:
         counts = f"{len(boxes)} boxes and {len(refs)} names"
         return bad(f"objects: {counts}, and the messages do not say which belong together")
+    shown_by = objects.get("image_id") or []
+    if not isinstance(shown_by, list):
+        return bad(f"objects: image_id is {shown(shown_by)}, not a list")
     scene = LineScene(images, relative=_SCALES[kind] is not None)
-    stated = objects.get("image_id") or []
     for index, box in enumerate(boxes):
-        name = f"objects.image_id[{index}]"
-        of_image = stated[index] if isinstance(stated, list) and index < len(stated) else 0
-        image = image_index(of_image, len(images), index, where, name)
-        label = refs[owners[index]]
-        scene.add(image, _object(box, label, index, where, _SCALES[kind]))
+        stated = shown_by[index] if index < len(shown_by) else 0
+        image = image_index(stated, len(images), index, where, f"objects.image_id[{index}]")
+        scene.add(image, _object(box, refs[owners[index]], index, where, _SCALES[kind]))
     return [scene]
 
 
