@@ -517,12 +517,10 @@ class DetectionTask:
         pictures = {}
         for number, name in enumerate(shown.images[:PICTURES_SHOWN]):
             truth, found = shown.truth[number], shown.predictions[number].above(SCORE_THRESHOLD)
-            captions = found.captions or found.labels
-            texts = [caption or label for caption, label in zip(captions, found.labels, strict=True)]
             pictures[f"{number}: {Path(name).name}"] = draw_comparison(
                 open_image(self.val_records.resolve(name), exif="refuse"),
                 (truth.boxes_xyxy_px.tolist(), truth.descriptions),
-                (found.boxes_xyxy_px.tolist(), texts, found.scores.tolist()),
+                (found.boxes_xyxy_px.tolist(), found.texts, found.scores.tolist()),
             )
         return pictures
 

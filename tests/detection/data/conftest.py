@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +114,7 @@ def write_scene(tmp_path: Path) -> Callable[..., RecordFile]:
         for number in range(teachers):
             save_picture(tmp_path / f"teacher{number}.png", rng)
             shown.append(Scene((f"teacher{number}.png",), random_objects(rng, 2)))
-        record = Record(Scene(names, objects), tuple(shown))
-        write_records(tmp_path / "scene.jsonl", [replace(record)])
+        write_records(tmp_path / "scene.jsonl", [Record(Scene(names, objects), tuple(shown))])
         return RecordFile(tmp_path / "scene.jsonl")
 
     return write

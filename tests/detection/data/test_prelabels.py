@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -82,6 +83,22 @@ def test_a_file_that_holds_no_predictions_is_named(tmp_path: Path, content: byte
     with pytest.raises(DataError, match="found.jsonl"):
         write_prelabels(tmp_path / "found.jsonl", tmp_path / "out", model_version="m")
     assert not (tmp_path / "out").exists()
+
+
+def test_photographs_on_another_disk_are_copied_where_links_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    found = predicted(tmp_path)
+    write_prelabels(found, tmp_path / "linked", model_version="m", images="link")
+    monkeypatch.setattr("os.link", link)
+    write_prelabels(found, tmp_path / "copied", model_version="m", images="link")
+    original = tmp_path / "one/a.jpg"
+    assert (tmp_path / "linked/images/one/a.jpg").samefile(original)
+    copy = tmp_path / "copied/images/one/a.jpg"
+    assert not copy.samefile(original) and copy.read_bytes() == original.read_bytes()
 
 
 def test_a_folder_that_is_not_served_is_refused(tmp_path: Path) -> None:

@@ -94,7 +94,6 @@ def test_bccd_has_391_tokens_at_its_own_size_and_192_at_three_quarters() -> None
     plan = plan_resize(640, 480, 3136, 448 * 336)
     assert plan.resized_size == (448, 336)
     assert plan.vision_tokens == 192
-    assert (plan.scale_x, plan.scale_y) == (0.7, 0.7)
 
 
 def test_pixels_follow_the_plan() -> None:

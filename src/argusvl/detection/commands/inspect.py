@@ -174,6 +174,7 @@ def read_detection_config(path: Path) -> DetectionRunConfig:
 
 
 def _of_config(path: Path) -> _View:
+    from argusvl.detection.data.measuring.conversation_lengths import unlimited_processor
     from argusvl.detection.data.sampling.dataset import TeacherSettings
     from argusvl.detection.task import DetectionTask
 
@@ -181,7 +182,7 @@ def _of_config(path: Path) -> _View:
     task = DetectionTask(run)
     data = task.config.data
     return _View(
-        processor=_unlimited(task.processor.tokenizer, data.prompt_language),
+        processor=unlimited_processor(task.processor.tokenizer, data.prompt_language),
         limits=task.limits,
         teachers=TeacherSettings(task.teacher_pool, data.teacher_ratio, data.num_teachers),
         seed=run.training.seed,
@@ -201,6 +202,7 @@ def _of_model(folder: Path, language: str) -> _View:
     folder = checkpoint_at(model_folder(folder))
     tokenizer = load_tokenizer(stock_folder(folder))
 
+    from argusvl.detection.data.measuring.conversation_lengths import unlimited_processor
     from argusvl.detection.data.sampling.dataset import TeacherSettings
 
     # Without a configuration there is no pool: the records' own teachers are shown, each time.
@@ -209,7 +211,7 @@ def _of_model(folder: Path, language: str) -> _View:
         from argusvl.detection.predict.checkpoint import DetectionAssets
 
         assets = DetectionAssets.load(folder)
-        processor = _unlimited(tokenizer, assets.prompt_language)
+        processor = unlimited_processor(tokenizer, assets.prompt_language)
         return _View(processor, assets.limits, own_teachers, 0, assets.model_max_length, None)
     low, high = _pixel_limits(folder / "preprocessor_config.json")
     limits = VisionLimits(low, high, sys.maxsize, sys.maxsize, "refuse")
@@ -221,15 +223,7 @@ def _of_model(folder: Path, language: str) -> _View:
             where=folder / "config.json",
             remedy="copy the model's config.json again",
         )
-    return _View(_unlimited(tokenizer, language), limits, own_teachers, 0, longest, None)
-
-
-def _unlimited(tokenizer: Any, language: str) -> Any:
-    from argusvl.detection.data.sampling.conversation import ChatProcessor
-
-    return ChatProcessor(
-        tokenizer, prompt_language=language, model_max_length=sys.maxsize, over_length_policy="refuse"
-    )
+    return _View(unlimited_processor(tokenizer, language), limits, own_teachers, 0, longest, None)
 
 
 def _pixel_limits(file: Path) -> tuple[int, int]:

@@ -145,27 +145,15 @@ def _published(changes: dict[str, Any], as_json: bool) -> None:
 
 
 def _asked(what: str, changes: dict[str, Any]) -> _Asked:
-    asked = _found(what)
-    return replace(asked, batch=replace(asked.batch, **changes))
-
-
-def _found(what: str) -> _Asked:
-    if what in _SHAPES:
-        return _of_shape(what)
+    """What a word on the command line means, its batch changed as asked."""
     path = Path(what)
-    if path.suffix in (".yaml", ".yml"):
-        return _of_config(path)
-
-    from argusvl.assets import model_folder
-    from argusvl.core.files import real_path
-
-    if not real_path(model_folder(path)).is_dir():
-        raise CheckpointError(
-            "no such checkpoint, configuration or size",
-            where=what,
-            remedy=f"name a checkpoint's folder, a YAML file, or one of {', '.join(_SHAPES)}, all",
-        )
-    return _of_checkpoint(path)
+    if what in _SHAPES:
+        asked = _of_shape(what)
+    elif path.suffix in (".yaml", ".yml"):
+        asked = _of_config(path)
+    else:
+        asked = _of_checkpoint(path)
+    return replace(asked, batch=replace(asked.batch, **changes))
 
 
 def _of_shape(name: str) -> _Asked:
@@ -200,6 +188,16 @@ def _of_config(path: Path) -> _Asked:
 
 
 def _of_checkpoint(path: Path) -> _Asked:
+    from argusvl.assets import model_folder
+    from argusvl.core.files import real_path
+
+    if not real_path(model_folder(path)).is_dir():
+        raise CheckpointError(
+            "no such checkpoint, configuration or size",
+            where=path,
+            remedy=f"name a checkpoint's folder, a YAML file, or one of {', '.join(_SHAPES)}, all",
+        )
+
     from argusvl.detection.data.checkpoint_layout import checkpoint_folder
     from argusvl.detection.data.patches import TOKEN_AREA
     from argusvl.detection.measure.footprint import BatchShape

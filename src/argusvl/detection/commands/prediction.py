@@ -107,13 +107,11 @@ def draw(image: Path, prediction: Detections, *, font_path: Path | None) -> Imag
     from argusvl.core.images import open_image
     from argusvl.visual.drawing import draw_boxes
 
-    captions = prediction.captions or (None,) * len(prediction)
-    texts = [caption or label for caption, label in zip(captions, prediction.labels, strict=True)]
     # A model may write any character; one that the font lacks is shown as its code.
     return draw_boxes(
         open_image(image, exif="upright"),
         prediction.boxes_xyxy_px.tolist(),
-        texts,
+        prediction.texts,
         prediction.scores.tolist(),
         font_path=font_path,
         on_missing="escape",

@@ -43,7 +43,7 @@ def prelabel(
 
     offered = [label.strip() for label in labels.split(",") if label.strip()]
     done = write_prelabels(
-        found, out, model_version=model_version, labels=offered, link=images == "link", served=served
+        found, out, model_version=model_version, labels=offered, images=images, served=served
     )
     say(
         f"{counted(done.images, 'task')} with {done.boxes} pre-labelled boxes of {counted(len(done.labels), 'label')} "

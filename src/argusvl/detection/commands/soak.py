@@ -54,16 +54,15 @@ class _Watch(Listener):
             self._recorder.sample(record.step)
 
 
-def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: int = 168) -> Soak:
+def soak(model: str, steps: int) -> Soak:
     """Trains a checkpoint by the engine itself, as `argus train` would, and fits a line to the memory in use.
 
-    ``model`` is a checkpoint, a folder in hub layout, or what ships; ``images`` of ``width`` × ``height`` pixels are
-    drawn for it.
+    ``model`` is a checkpoint, a folder in hub layout, or what ships; a few small images are drawn for it.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = Path(elsewhere)
         bbu_room.generate(
-            folder / "data", images=images, seed=0, width=width, height=height, language="zh", progress=False
+            folder / "data", images=24, seed=0, width=224, height=168, language="zh", progress=False
         )
         config = make_starting_config(folder / "data", model=model).config
         changes: dict[str, dict[str, Any]] = {

@@ -102,6 +102,12 @@ class Detections:
             note=self.note,
         )
 
+    @property
+    def texts(self) -> list[str]:
+        """The description of each entry, its label where it has none."""
+        captions = self.captions or (None,) * len(self)
+        return [caption or label for caption, label in zip(captions, self.labels, strict=True)]
+
     def above(self, score: float) -> Detections:
         """The entries with at least this score."""
         return self[self.scores >= score]

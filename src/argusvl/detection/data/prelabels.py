@@ -14,7 +14,6 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import (
     already_there,
     atomic_folder,
-    copy_file,
     is_inside,
     read_lines,
     real_path,
@@ -33,18 +32,13 @@ from argusvl.detection.data.formats.label_studio import (
     tasks_text,
 )
 from argusvl.detection.data.formats.xml_tree import unwritable
-
-
-def described(detections: Detections) -> list[str]:
-    """The description of each entry, its label where it has none."""
-    captions = detections.captions or (None,) * len(detections)
-    return [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
+from argusvl.detection.data.preparing.export import ImageMode, bring
 
 
 def label_studio_prediction(detections: Detections, model_version: str) -> dict[str, Any]:
     """One entry of a task's ``predictions``: boxes in the pixels of the upright picture, as Label Studio shows it."""
     result = []
-    for k, (box, label) in enumerate(zip(detections.boxes_xyxy_px, described(detections), strict=True)):
+    for k, (box, label) in enumerate(zip(detections.boxes_xyxy_px, detections.texts, strict=True)):
         region = rectangle(f"p{k}", box.tolist(), label, detections.image_size)
         result.append({**region, "score": round(float(detections.scores[k]), 5)})
     # Label Studio sorts tasks by this score: the least certain box says how much a picture needs a look.
@@ -97,7 +91,7 @@ def write_prelabels(
     *,
     model_version: str,
     labels: Sequence[str] = (),
-    link: bool = False,
+    images: ImageMode = "copy",
     served: Path | None = None,
 ) -> Prelabelled:
     """Makes a folder that Label Studio serves: tasks with predictions, the labelling interface, and the images.
@@ -107,7 +101,7 @@ def write_prelabels(
         out: The folder to make.
         model_version: What Label Studio calls the model.
         labels: Offered even where nothing of the kind was found.
-        link: Hard-link the images in place of copying them.
+        images: How they come into the folder.
         served: The folder that Label Studio serves, ``out`` or one around it; ``out`` when ``None``.
 
     Raises:
@@ -130,7 +124,7 @@ def write_prelabels(
         raise DataError(text, where=found, remedy=remedy)
     absolute = [Path(os.path.abspath(image)) for image, _ in pairs]  # noqa: PTH100 - links stay as they are named
     shared = Path(os.path.commonpath([image.parent for image in absolute]))
-    offered = dict.fromkeys([*labels, *sorted({one for _, d in pairs for one in described(d)})])
+    offered = dict.fromkeys([*labels, *sorted({one for _, d in pairs for one in d.texts})])
     unusable = next((one for one in offered if unwritable(one)), None)
     if unusable is not None:
         raise DataError(f"the label {unusable!r}: {unwritable(unusable)}", where=found)
@@ -138,11 +132,7 @@ def write_prelabels(
     with atomic_folder(out) as folder:
         for image, (_, detections) in zip(absolute, pairs, strict=True):
             place = Path("images") / image.relative_to(shared)
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            if link:
-                os.link(image.resolve(), folder / place)
-            else:
-                copy_file(image, folder / place)
+            bring(image, folder / place, images)
             prediction = label_studio_prediction(detections, model_version)
             tasks.append(
                 {"data": {DATA_KEY: local_file((below / place).as_posix())}, "predictions": [prediction]}

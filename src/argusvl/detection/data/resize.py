@@ -55,16 +55,6 @@ class ResizePlan:
         return self.resized_width, self.resized_height
 
     @property
-    def scale_x(self) -> float:
-        """Resized pixels for one original pixel, horizontally."""
-        return self.resized_width / self.width
-
-    @property
-    def scale_y(self) -> float:
-        """Resized pixels for one original pixel, vertically."""
-        return self.resized_height / self.height
-
-    @property
     def is_identity(self) -> bool:
         """Whether the image is on the grid and within the limits already."""
         return self.size == self.resized_size

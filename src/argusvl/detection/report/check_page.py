@@ -10,24 +10,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from argus_doctor.findings import Finding
+from argus_doctor.findings import Finding, by_kind
 from argusvl.core.errors import ImageError
+from argusvl.core.files import write_text_atomically
 from argusvl.core.images import UPRIGHT, exif_orientation, open_image
 from argusvl.detection.data.findings import show_number
 from argusvl.detection.data.manifest import token_statistics
 from argusvl.detection.data.preparing.check import CheckReport
 from argusvl.detection.data.preparing.picture_check import CheckedPicture
-from argusvl.detection.report.data_page import (
-    Box,
-    DataPage,
-    Flaw,
-    FlawedPicture,
-    LabelRow,
-    drawable,
-    write_data_page,
-)
+from argusvl.detection.report.flawed_pictures import Box, Flaw, FlawedPicture, draw_samples, drawable
+from argusvl.visual.page import findings_html, grouped_digits, page_environment, render_page, script_sources
 
 MAX_PICTURES = 48
+_SCRIPTS = ("theme.js", "samples.js")
+_LABELS_SHOWN = 100
 _OF_EACH_KIND = 4
 _FLAWS_SHOWN = 40
 _EXAMPLES_OF_A_LABEL = 3
@@ -38,34 +34,45 @@ _GAP = 0.03  # between two pictures side by side, over the first one's width
 
 
 def write_check_page(report: CheckReport, path: str | Path, *, max_megapixels: float = 64.0) -> Path:
-    """Writes the page of a check, and gives its file. Images above ``max_megapixels`` are not decoded.
+    """Writes the page of a check, and gives its file; what was there is replaced only when the new one is complete.
+
+    It is one file, and fetches nothing. Without JavaScript it shows the same; only filters and keys are missing. Images
+    above ``max_megapixels`` are not decoded.
 
     Raises:
         ArgusError: The file cannot be written.
     """
+    environment = page_environment(__package__)
+    environment.filters["digits"] = grouped_digits
     suspects = _suspects(report)
-    # What cannot be opened is named among the findings; there is nothing to look at.
     chosen = _chosen(suspects)
-    drawn = (_draw(one, max_megapixels) for one in chosen)
-    frequent = sorted(report.labels.items(), key=lambda item: (-item[1].objects, item[0]))
-    page = DataPage(
-        title=Path(report.data).name or report.data,
-        subtitle=report.data,
+    # What cannot be opened is named among the findings; there is nothing to look at.
+    pictures = (one for suspect in chosen if (one := _draw(suspect, max_megapixels)) is not None)
+    samples = draw_samples(pictures, environment)
+    sample_kinds = Counter(kind for sample in samples for kind in sample.kinds)
+    page = render_page(
+        environment,
+        "check.html.jinja",
+        script_sources(environment, _SCRIPTS),
+        kind_of_page="Argus data check",
+        data={"title": Path(report.data).name or report.data, "subtitle": report.data},
+        report=report,
         images=report.images,
         objects=report.objects,
-        findings=report.findings,
-        labels=[LabelRow(label, c.images, c.objects, dict(c.splits)) for label, c in frequent],
-        histograms={
-            name[0].upper() + name[1:]: [(str(one), one.count) for one in ranges]
-            for name, ranges in report.histograms().items()
-        },
+        count=Counter(one.severity for one in report.findings),
         facts=_facts(report),
-        notes=report.notes,
-        pictures=(one for one in drawn if one is not None),
-        flawed_pictures=len(suspects),
-        chosen_pictures=len(chosen),
+        findings=findings_html(report.findings, sample_kinds),
+        kinds=[(alike[0].slug, alike[0].severity) for alike in by_kind(report.findings, frequent_first=True)],
+        samples=samples,
+        sample_kinds=sample_kinds,
+        suspects=len(suspects),
+        chosen=len(chosen),
+        labels=sorted(report.labels.items(), key=lambda item: (-item[1].objects, item[0])),
+        labels_shown=_LABELS_SHOWN,
+        histograms=report.histograms(),
     )
-    return write_data_page(page, path)
+    write_text_atomically(path, page)
+    return Path(path)
 
 
 @dataclass(slots=True)

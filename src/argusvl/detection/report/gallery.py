@@ -174,10 +174,7 @@ def _truth_boxes(truth: Truth, vocabulary: Vocabulary) -> list[LabelledBox]:
 
 
 def _predicted_boxes(found: Detections) -> list[LabelledBox]:
-    captions = found.captions or (None,) * len(found)
+    columns = (found.boxes_xyxy_px.tolist(), found.texts, found.scores.tolist(), found.labels)
     return [
-        LabelledBox(tuple(box), caption or label, score, label)
-        for box, caption, label, score in zip(
-            found.boxes_xyxy_px.tolist(), captions, found.labels, found.scores.tolist(), strict=True
-        )
+        LabelledBox(tuple(box), text, score, label) for box, text, score, label in zip(*columns, strict=True)
     ]

@@ -93,15 +93,6 @@ def test_splits_by_folder_and_pairs_by_name(source: Any, found: Found) -> None:
     }
 
 
-def test_of_two_images_with_one_name_the_stated_one_is_used(source: Any, found: Found) -> None:
-    source.image("a.jpg")
-    source.image("a.png")
-    source.json("a.json", document(imagePath="a.png"))
-    listed = read_labelme(source.root, ReadOptions())
-    assert [image.name for image in listed.images] == ["a.png"]
-    assert found(listed) == [("image-without-annotation", "a.jpg")]
-
-
 def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any, found: Found) -> None:
     text = json.dumps(document(shape([[1, 2], [30, 40]], label="螺丝连接点")), ensure_ascii=False)
     for name in ("bom", "gbk", "utf16", "latin", "broken"):

@@ -79,23 +79,6 @@ def test_a_conversation_that_cannot_be_used_is_named(value: Any, said: str) -> N
     assert said in read.what
 
 
-@pytest.mark.parametrize(
-    ("entry", "kind"),
-    [
-        ({"bbox_2d": [1, 2, 3], "label": "x"}, "box-not-a-number"),
-        ({"bbox_2d": [1, 2, 3, "4"], "label": "x"}, "box-not-a-number"),
-        ({"bbox_2d": [1, 2, 3, 4]}, "empty-label"),
-        ({"bbox_2d": [1, 2, 3, 4], "label": " "}, "empty-label"),
-        ({"bbox_2d": [1, 2, 3, 4], "label": "x", "image": 1}, "unknown-id"),
-    ],
-)
-def test_a_bad_object_of_an_answer_is_named_and_the_others_are_read(entry: Any, kind: str) -> None:
-    read = parse_qwen(talk([entry, {"bbox_2d": [1, 2, 30, 40], "label": "screw"}]), "a:1")
-    assert kinds(read) == [kind]
-    assert [label for _, label, _ in objects(read)] == ["screw"]
-    assert scene(read).annotation(0, "a:1").num_objects == 2
-
-
 # --- ms-swift -------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +136,7 @@ def test_a_bad_box_is_named(ref: Any, bbox: Any, more: Any, kind: str) -> None:
         ({"objects": {"ref": [], "bbox": []}}, "images is null"),
         (grounding("x", [[1, 2, 3, 4]]), "both must be lists"),
         (grounding(["x"], [[1, 2, 3, 4]], bbox_type="norm"), "known are real, norm1, norm1000"),
+        (grounding(["x"], [[1, 2, 3, 4]], image_id=1), "image_id is 1, not a list"),
         (3, "not an object"),
     ],
 )
@@ -163,22 +147,6 @@ def test_a_record_that_cannot_be_used_is_named(value: Any, said: str) -> None:
 
 
 # --- argus ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("entry", "kind"),
-    [
-        ({"bbox_2d": [1, 2, 3], "desc": "x"}, "box-not-a-number"),
-        ({"bbox_2d": [1, 2, 3, 4], "desc": ""}, "empty-label"),
-        ({"bbox_2d": [1, 2, 3, 4], "desc": "x", "image": 2}, "unknown-id"),
-        ("object", "malformed-annotation"),
-    ],
-)
-def test_a_bad_object_of_a_record_does_not_hide_the_next(entry: Any, kind: str) -> None:
-    value = {"images": ["a.jpg"], "objects": [entry, {"bbox_2d": [1, 2, 30, 40], "desc": "screw"}]}
-    read = parse_argus(value, "a:1")
-    assert kinds(read) == [kind]
-    assert [label for _, label, _ in objects(read)] == ["screw"]
 
 
 @pytest.mark.parametrize(
@@ -197,6 +165,41 @@ def test_a_record_of_another_shape_is_named(value: Any, said: str) -> None:
     read = parse_argus(value, "a:1")
     assert not isinstance(read, list)
     assert (read.slug, said in read.what) == ("malformed-record", True)
+
+
+# --- objects, as qwen and argus have them ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_name", ["qwen", "argus"])
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"bbox_2d": [1, 2, 3], "LABEL": "x"}, "box-not-a-number"),
+        ({"bbox_2d": [1, 2, 3, "4"], "LABEL": "x"}, "box-not-a-number"),
+        ({"bbox_2d": [1, 2, 3, 4]}, "empty-label"),
+        ({"bbox_2d": [1, 2, 3, 4], "LABEL": " "}, "empty-label"),
+        ({"bbox_2d": [1, 2, 3, 4], "LABEL": "x", "image": 1}, "unknown-id"),
+    ],
+)
+def test_a_bad_object_is_named_and_the_others_are_read(
+    format_name: str, entry: dict[str, Any], kind: str
+) -> None:
+    label_key = "label" if format_name == "qwen" else "desc"
+    entries = [
+        {key.replace("LABEL", label_key): value for key, value in one.items()}
+        for one in (entry, {"bbox_2d": [1, 2, 30, 40], "LABEL": "screw"})
+    ]
+    if format_name == "qwen":
+        read = parse_qwen(talk(entries), "a:1")
+    else:
+        read = parse_argus({"images": ["a.jpg"], "objects": entries}, "a:1")
+    assert kinds(read) == [kind]
+    assert [label for _, label, _ in objects(read)] == ["screw"]
+    assert scene(read).annotation(0, "a:1").num_objects == 2
+
+
+def test_an_object_that_is_none_is_named() -> None:
+    assert kinds(parse_argus({"images": ["a.jpg"], "objects": ["object"]}, "a:1")) == ["malformed-annotation"]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

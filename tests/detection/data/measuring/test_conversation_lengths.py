@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,10 @@ from argusvl.detection.data.scan import scan
 LIMITS = (28 * 28 * 4, 28 * 28 * 16)
 
 
-@dataclass(frozen=True)
-class RecordTokens:
-    conversation: int
-    as_teacher: int
-    caption: int
-
-
-def tokens(found: Lengths) -> list[RecordTokens]:
-    columns = (found.conversations, found.as_teacher, found.captions)
-    return [RecordTokens(*row) for row in zip(*columns, strict=True)]
-
-
-def counted(scenes: Path, model: Path | None = None, root: Path | None = None) -> list[RecordTokens]:
+def counted(scenes: Path, model: Path | None = None, root: Path | None = None) -> Lengths:
     found = lengths_of(RecordFile(scenes, root), model)
     assert not found.bad
-    return tokens(found)
+    return found
 
 
 def lengths_of(records: RecordFile, model: Path | None = None) -> Lengths:
@@ -45,11 +32,10 @@ def lengths_of(records: RecordFile, model: Path | None = None) -> Lengths:
 
 def test_records_are_counted_in_order_with_their_images_and_answers(scenes: Path) -> None:
     found = counted(scenes)
-    assert len(found) == 5
-    assert found[3].conversation > max(
-        one.conversation for k, one in enumerate(found) if k != 3
-    )  # two pictures
-    assert all(0 < one.caption < one.as_teacher < one.conversation for one in found)
+    whole = list(found.conversations)
+    assert len(whole) == 5 and sorted(whole)[-2] < whole[3]  # two pictures
+    each = zip(found.captions, found.as_teacher, whole, strict=True)
+    assert all(0 < caption < as_teacher < conversation for caption, as_teacher, conversation in each)
 
 
 def test_a_teacher_adds_what_it_was_said_to_add(scenes: Path, tmp_path: Path) -> None:
@@ -57,14 +43,15 @@ def test_a_teacher_adds_what_it_was_said_to_add(scenes: Path, tmp_path: Path) ->
     student, teacher = records[0].student, records[1].student
     file = tmp_path / "set.jsonl"
     write_records(file, [Record(student=student, teachers=(teacher,)), *(r for r in records)])
-    with_teacher, alone, of_teacher = counted(file, root=scenes.parent)[:3]
-    assert with_teacher.conversation == alone.conversation + of_teacher.as_teacher
+    found = counted(file, root=scenes.parent)
+    with_teacher, alone = found.conversations[:2]
+    assert with_teacher == alone + found.as_teacher[2]
 
 
 def test_a_models_own_tokenizer_counts_where_it_is_named(scenes: Path, tiny_checkpoint: Path) -> None:
-    own = counted(scenes, model=tiny_checkpoint)
-    assert own == counted(scenes, model=tiny_checkpoint / "qwen")
-    assert [one.conversation for one in own] != [one.conversation for one in counted(scenes)]
+    own = counted(scenes, model=tiny_checkpoint).conversations
+    assert own == counted(scenes, model=tiny_checkpoint / "qwen").conversations
+    assert own != counted(scenes).conversations
 
 
 def test_a_record_that_cannot_be_used_is_an_answer_not_an_end(scenes: Path, tmp_path: Path) -> None:
@@ -72,7 +59,7 @@ def test_a_record_that_cannot_be_used_is_an_answer_not_an_end(scenes: Path, tmp_
     first = scenes.read_text("utf-8").splitlines()[0]
     bad.write_text(first + '\n{"images": ["gone.png"], "objects": []}\n' + first + "\n", "utf-8")
     found = lengths_of(RecordFile(bad, scenes.parent))
-    assert len(tokens(found)) == 2
+    assert len(found.conversations) == 2
     ((where, error),) = found.bad
     assert where == f"{bad}:2" and "gone.png" in str(error)
 

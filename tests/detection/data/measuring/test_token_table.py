@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from argusvl.detection.data.measuring.token_table import PARTS, TOTAL, count_parts, token_table
+from argusvl.detection.data.measuring.token_table import PARTS, TOTAL, token_table
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.data.sampling.dataset import DetectionDataset, TeacherSettings
 
@@ -46,8 +46,3 @@ def test_parts_add_up_to_the_conversations(
     assert [r.tokens for r in table.longest] == sorted(lengths, reverse=True)[:4]
     assert all(lengths[r.index] == r.tokens for r in table.longest)
     assert table.longest[0].source == photo_set.train[table.longest[0].index].source
-
-
-def test_every_token_of_a_conversation_is_counted_once(photo_set: Any, processor: ChatProcessor) -> None:
-    conversation = make_dataset(photo_set, processor, 1.0)[0].conversation
-    assert sum(count_parts(conversation)) == len(conversation)

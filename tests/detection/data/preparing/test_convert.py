@@ -267,15 +267,10 @@ def test_a_turned_image_without_annotated_size_asks_too(voc: Any) -> None:
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
-        ((5, 5, 5, 5), "box-zero-area"),
         ((5, 5, 20, 5), "box-zero-area"),
         ((20, 5, 5, 20), "box-inverted"),
-        ((5, 5, 65, 20), "box-out-of-bounds"),
-        ((-1, 5, 20, 20), "box-out-of-bounds"),
         ((5, 5, 20, 48.5), "box-out-of-bounds"),
         (("nan", 5, 20, 20), "box-not-a-number"),
-        ((5, 5, "inf", 20), "box-not-a-number"),
-        ((5, "five", 20, 20), "box-not-a-number"),
     ],
 )
 def test_a_bad_box_is_refused_by_name_and_the_rest_is_used(voc: Any, box: tuple[Any, ...], kind: str) -> None:
@@ -295,29 +290,9 @@ def test_a_bad_box_is_refused_by_name_and_the_rest_is_used(voc: Any, box: tuple[
     assert read_manifest(out).findings == manifest.findings
 
 
-def break_xml(voc: Any) -> None:
-    voc.text("bad.xml", "<annotation><object>")
-
-
-def remove_image(voc: Any) -> None:
-    (voc.root / "bad.jpg").unlink()
-
-
-def truncate_image(voc: Any) -> None:
+def truncate(voc: Any) -> None:
     path = voc.root / "bad.jpg"
     path.write_bytes(path.read_bytes()[:-200])
-
-
-def text_as_image(voc: Any) -> None:
-    voc.text("bad.jpg", "not a picture")
-
-
-def other_size(voc: Any) -> None:
-    voc.text("bad.xml", voc.xml([("cell", (1, 1, 9, 9))], size=(640, 480)))
-
-
-def only_bad_boxes(voc: Any) -> None:
-    voc.text("bad.xml", voc.xml([("cell", (9, 9, 9, 9))]))
 
 
 def hundred_megapixels(voc: Any) -> None:
@@ -327,25 +302,22 @@ def hundred_megapixels(voc: Any) -> None:
     voc.text("bad.xml", voc.xml([("cell", (1, 1, 9, 9))], size=(10_000, 10_000)))
 
 
-def long_strip(voc: Any) -> None:
-    voc.pair("bad", size=(2010, 10), objects=[("cell", (1, 1, 9, 9))])
+BOX = [("cell", (1, 1, 9, 9))]
+SPOILT: dict[str, tuple[Callable[[Any], object], str]] = {
+    "broken XML": (lambda voc: voc.text("bad.xml", "<annotation><object>"), "malformed-xml"),
+    "no image": (lambda voc: (voc.root / "bad.jpg").unlink(), "annotation-without-image"),
+    "truncated": (truncate, "unreadable-image"),
+    "text": (lambda voc: voc.text("bad.jpg", "not a picture"), "unreadable-image"),
+    "another size": (lambda voc: voc.text("bad.xml", voc.xml(BOX, size=(640, 480))), "size-mismatch"),
+    "bad boxes only": (lambda voc: voc.text("bad.xml", voc.xml([("cell", (9, 9, 9, 9))])), "nothing-left"),
+    "huge": (hundred_megapixels, "unreadable-image"),
+    "a long strip": (lambda voc: voc.pair("bad", size=(2010, 10), objects=BOX), "unresizable-image"),
+}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "kind"),
-    [
-        (break_xml, "malformed-xml"),
-        (remove_image, "annotation-without-image"),
-        (truncate_image, "unreadable-image"),
-        (text_as_image, "unreadable-image"),
-        (other_size, "size-mismatch"),
-        (only_bad_boxes, "nothing-left"),
-        (hundred_megapixels, "unreadable-image"),
-        (long_strip, "unresizable-image"),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "kind"), SPOILT.values(), ids=SPOILT)
 def test_a_bad_image_is_refused_by_name_and_the_others_are_used(
-    voc: Any, spoil: Callable[[Any], None], kind: str
+    voc: Any, spoil: Callable[[Any], object], kind: str
 ) -> None:
     voc.pair("bad")
     voc.pair("good")

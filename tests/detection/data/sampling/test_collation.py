@@ -43,7 +43,10 @@ SMALL = scene(20, C, sizes=[(56, 28)])
 TWO_IMAGES = scene(30, replace(B, image=1, bbox_2d=(0, 0, 28, 14)), A, sizes=[(112, 84), (56, 28)])
 TEXT_ONLY = LoadedScene((), ())
 
-MIXTURES: dict[str, list[tuple[LoadedScene, list[LoadedScene]]]] = {
+Mixture = list[tuple[LoadedScene, list[LoadedScene]]]
+"""Students with their teachers."""
+
+MIXTURES: dict[str, Mixture] = {
     "one": [(ONE, [])],
     "with teacher": [(ONE, [SMALL])],
     "mixed teachers": [(ONE, []), (SMALL, [ONE, TWO_IMAGES]), (EMPTY, [SMALL])],
@@ -55,9 +58,7 @@ MIXTURES: dict[str, list[tuple[LoadedScene, list[LoadedScene]]]] = {
 }
 
 
-def samples_of(
-    processor: ChatProcessor, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
-) -> list[Sample]:
+def samples_of(processor: ChatProcessor, mixture: Mixture) -> list[Sample]:
     return [
         join(
             processor.training(student.turn, [t.turn for t in teachers]),
@@ -75,12 +76,12 @@ def collator(processor: ChatProcessor) -> Collator:
 
 
 @pytest.fixture(params=list(MIXTURES))
-def mixture(request: pytest.FixtureRequest) -> list[tuple[LoadedScene, list[LoadedScene]]]:
+def mixture(request: pytest.FixtureRequest) -> Mixture:
     return MIXTURES[request.param]
 
 
 def test_text_is_right_padded_and_masked(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
@@ -100,7 +101,7 @@ def test_text_is_right_padded_and_masked(
 
 
 def test_labels_stand_on_the_answers_and_nowhere_else(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
@@ -117,7 +118,7 @@ def test_labels_stand_on_the_answers_and_nowhere_else(
 
 
 def test_images_come_in_order_as_the_stock_processor_makes_them(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     batch = collator(samples_of(processor, mixture))
     images = [image for student, teachers in mixture for s in (*teachers, student) for image in s.images]
@@ -134,7 +135,7 @@ def test_images_come_in_order_as_the_stock_processor_makes_them(
 
 @pytest.mark.parametrize("kind", ["standard", "packed"])
 def test_student_images_are_found_by_row_sample_and_place(
-    processor: ChatProcessor, kind: CollatorType, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, kind: CollatorType, mixture: Mixture
 ) -> None:
     collator = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind=kind)
     batch = collator(samples_of(processor, mixture))
@@ -171,7 +172,7 @@ def test_student_images_are_found_by_row_sample_and_place(
 
 
 def test_a_packed_batch_is_the_padded_one_without_its_padding(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     packing = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind="packed")
     padded, packed = collator(samples_of(processor, mixture)), packing(samples_of(processor, mixture))
@@ -189,7 +190,7 @@ def test_a_packed_batch_is_the_padded_one_without_its_padding(
 
 
 def test_objects_are_normalised_indexed_and_described(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     batch = collator(samples_of(processor, mixture))
     expected = []
@@ -214,9 +215,7 @@ def test_objects_are_normalised_indexed_and_described(
         assert processor.tokenizer.decode(ids[ids != IGNORED]) == desc + "<|im_end|>"
 
 
-def test_counts_add_up(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
-) -> None:
+def test_counts_add_up(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     batch = collator(samples_of(processor, mixture))
     counts = batch.counts
     assert tuple(counts) == COUNTS
@@ -231,7 +230,7 @@ def test_counts_add_up(
 
 
 def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
-    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: Mixture
 ) -> None:
     asking = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, for_inference=True)
     samples = samples_of(processor, mixture)

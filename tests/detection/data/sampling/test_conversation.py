@@ -128,9 +128,9 @@ def test_the_inference_prompt_is_the_training_conversation_up_to_the_answer(proc
         text = decode(processor, prompt, start, stop)
         assert text.startswith("<|im_start|>user\n")
         assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
-        rendered = processor.render(
-            processor.messages(student, teachers, with_answer=False), add_generation_prompt=True
-        )
+        asked = processor.messages(student, teachers)[:-1]
+        rendered = processor.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        assert isinstance(rendered, str)
         assert prompt.input_ids.tolist() == expanded(processor, rendered, prompt)
 
 
@@ -195,18 +195,6 @@ def test_objects_without_an_image_are_refused(processor: ChatProcessor) -> None:
         processor.training(Turn((), (A,)), source="a.jsonl:1")
 
 
-def test_another_chat_template_is_refused(chat_tokenizer: TokenizersBackend) -> None:
-    template = chat_tokenizer.chat_template
-    try:
-        chat_tokenizer.chat_template = "{% for m in messages %}{{ m['role'] }}{% endfor %}"
-        with pytest.raises(ModelError, match="chat template"):
-            ChatProcessor(
-                chat_tokenizer, prompt_language="zh", model_max_length=9, over_length_policy="refuse"
-            )
-    finally:
-        chat_tokenizer.chat_template = template
-
-
 def test_padding_or_truncation_left_on_by_others_cuts_nothing(processor: ChatProcessor) -> None:
     before = processor.training(STUDENT, [TEACHER])
     processor.tokenizer(["a", "longer text"], padding="max_length", truncation=True, max_length=3)
@@ -214,22 +202,19 @@ def test_padding_or_truncation_left_on_by_others_cuts_nothing(processor: ChatPro
 
 
 @pytest.mark.parametrize(
-    "template",
+    ("template", "said"),
     [
-        "{{ ''.__class__.__mro__ }}",
-        "{% for x in range(10 ** 9) %}a{% endfor %}",
-        "{{ messages[99].x.y }}",
-        "{% nothing known",
-        "{{ 1 / 0 }}",
+        ("{% for m in messages %}{{ m['role'] }}{% endfor %}", "renders"),
+        ("{{ ''.__class__.__mro__ }}", "fails"),
+        ("{% for x in range(10 ** 9) %}a{% endfor %}", "fails"),
+        ("{{ messages[99].x.y }}", "fails"),
+        ("{% nothing known", "fails"),
+        ("{{ 1 / 0 }}", "fails"),
     ],
 )
-def test_a_chat_template_that_fails_is_refused(chat_tokenizer: TokenizersBackend, template: str) -> None:
-    before = chat_tokenizer.chat_template
-    try:
-        chat_tokenizer.chat_template = template
-        with pytest.raises(ModelError, match="the tokenizer's chat template fails"):
-            ChatProcessor(
-                chat_tokenizer, prompt_language="zh", model_max_length=9, over_length_policy="refuse"
-            )
-    finally:
-        chat_tokenizer.chat_template = before
+def test_a_chat_template_that_fails_or_says_other_things_is_refused(
+    chat_tokenizer: TokenizersBackend, monkeypatch: pytest.MonkeyPatch, template: str, said: str
+) -> None:
+    monkeypatch.setattr(chat_tokenizer, "chat_template", template)
+    with pytest.raises(ModelError, match=f"the tokenizer's chat template {said}"):
+        ChatProcessor(chat_tokenizer, prompt_language="zh", model_max_length=9, over_length_policy="refuse")

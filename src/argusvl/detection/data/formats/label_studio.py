@@ -108,7 +108,7 @@ def parse_label_studio(content: bytes, where: str) -> Parsed:
     if not isinstance(document.value, list):
         text = f"the file holds {shown(document.value)}, not a list of tasks"
         return [], [*findings, finding("malformed-annotation", document.place(), text)]
-    tasks = [_Task(document, position).read() for position in range(len(document.value))]
+    tasks = [_task(document, position) for position in range(len(document.value))]
     return tasks, findings
 
 
@@ -136,99 +136,93 @@ LABEL_STUDIO = Format(
 # --- one task -------------------------------------------------------------------------------------------------------
 
 
-class _Task:
-    """A task of a document."""
+def _task(document: JsonText, position: int) -> tuple[str | None, Annotation]:
+    """The split that a task states, and what it says of its image."""
+    value, where = document.value[position], document.place(position)
+    data = value.get("data") if isinstance(value, dict) else None
+    name = _image_name(data) if isinstance(data, dict) else None
+    if name is None or not isinstance(data, dict):
+        text = f"task {position}: data is {shown(data)}, which names no image"
+        return None, Annotation.unusable(where, finding("malformed-annotation", where, text))
+    stated = data.get("split")
+    split = split_named(stated) if isinstance(stated, str) else None
+    findings: list[Finding] = []
+    chosen = _answer(document, position, name, findings)
+    if chosen is None:
+        return split, Annotation(where, findings=tuple(findings), usable=False, file_name=name)
+    return split, _annotation(document, (position, "annotations", chosen, "result"), name, findings)
 
-    def __init__(self, document: JsonText, position: int) -> None:
-        self.document = document
-        self.position = position
-        self.value = document.value[position]
 
-    def place(self, *path: str | int) -> str:
-        return self.document.place(self.position, *path)
+def _answer(document: JsonText, position: int, name: str, findings: list[Finding]) -> int | None:
+    """Which of a task's answers is used; where there is none, a finding says why."""
+    value = document.value[position]
+    answers, where = value.get("annotations"), document.place(position, "annotations")
+    if answers is not None and not isinstance(answers, list):
+        text = f"{name!r}: annotations is {shown(answers)}, not a list"
+        findings.append(finding("malformed-annotation", where, text, image=name))
+        return None
+    usable = {
+        k: one
+        for k, one in enumerate(answers or ())
+        if isinstance(one, dict) and isinstance(one.get("result"), list) and not one.get("was_cancelled")
+    }
+    if not usable:
+        text = f"{name!r}: nobody has annotated it"
+        if value.get("predictions"):
+            text += " (a model's predictions are nobody's labels)"
+        findings.append(finding("image-without-annotation", document.place(position), text, image=name))
+        return None
+    true = [k for k, one in usable.items() if one.get("ground_truth") is True]
+    chosen = (true or list(usable))[-1]
+    if len(usable) > 1:
+        text = f"{name!r}: {len(usable)} annotators have answered; the answer {chosen} is used"
+        findings.append(finding("left-out", where, text, image=name))
+    return chosen
 
-    def read(self) -> tuple[str | None, Annotation]:
-        where = self.place()
-        data = self.value.get("data") if isinstance(self.value, dict) else None
-        name = _image_name(data) if isinstance(data, dict) else None
-        if name is None or not isinstance(data, dict):
-            text = f"task {self.position}: data is {shown(data)}, which names no image"
-            return None, Annotation.unusable(where, finding("malformed-annotation", where, text))
-        stated = data.get("split")
-        split = split_named(stated) if isinstance(stated, str) else None
-        findings: list[Finding] = []
-        path = self._answer(name, findings)
-        if path is None:
-            return split, Annotation(where, findings=tuple(findings), usable=False, file_name=name)
-        return split, self._annotation(name, path, findings)
 
-    def _answer(self, name: str, findings: list[Finding]) -> KeyPath | None:
-        """The path of the result that is used; where there is none, a finding says why."""
-        answers = self.value.get("annotations")
-        if answers is not None and not isinstance(answers, list):
-            text = f"{name!r}: annotations is {shown(answers)}, not a list"
-            findings.append(finding("malformed-annotation", self.place("annotations"), text, image=name))
-            return None
-        usable = {
-            k: one
-            for k, one in enumerate(answers or ())
-            if isinstance(one, dict) and isinstance(one.get("result"), list) and not one.get("was_cancelled")
-        }
-        if not usable:
-            text = f"{name!r}: nobody has annotated it"
-            if self.value.get("predictions"):
-                text += " (a model's predictions are nobody's labels)"
-            findings.append(finding("image-without-annotation", self.place(), text, image=name))
-            return None
-        true = [k for k, one in usable.items() if one.get("ground_truth") is True]
-        chosen = (true or list(usable))[-1]
-        if len(usable) > 1:
-            text = f"{name!r}: {len(usable)} annotators have answered; the answer {chosen} is used"
-            findings.append(finding("left-out", self.place("annotations"), text, image=name))
-        return ("annotations", chosen, "result")
+def _annotation(document: JsonText, path: KeyPath, name: str, findings: list[Finding]) -> Annotation:
+    """What the result at a path says, regions of other kinds than boxes included."""
+    regions: Any = document.value
+    for step in path:
+        regions = regions[step]
+    sizes = set()
+    objects: list[SourceObject | Finding] = []
+    others = 0
+    for k, region in enumerate(regions):
+        if isinstance(region, dict) and not _is_shape(region):
+            others += 1
+            continue
+        objects.append(_object(region, len(objects), document.place(*path, k)))
+        if isinstance(region, dict):
+            sizes.add(side_lengths(region.get("original_width"), region.get("original_height")))
+    if others:
+        text = f"{name!r}: {others} answers beside the boxes (choices, texts, relations) are left out"
+        findings.append(finding("left-out", document.place(*path), text, image=name))
+    if len(sizes) > 1:
+        text = f"{name!r}: its boxes state different sizes of the image"
+        findings.append(finding("missing-size", document.place(*path), text, image=name))
+    size = sizes.pop() if len(sizes) == 1 else None
+    where = document.place(path[0])
+    return Annotation.of(where, objects, findings=findings, size=size, file_name=name, relative=True)
 
-    def _annotation(self, name: str, path: KeyPath, findings: list[Finding]) -> Annotation:
-        regions: Any = self.value
-        for step in path:
-            regions = regions[step]
-        sizes = set()
-        objects: list[SourceObject | Finding] = []
-        others = 0
-        for k, region in enumerate(regions):
-            if isinstance(region, dict) and not _is_shape(region):
-                others += 1
-                continue
-            objects.append(self._object(region, len(objects), (*path, k)))
-            if isinstance(region, dict):
-                sizes.add(side_lengths(region.get("original_width"), region.get("original_height")))
-        if others:
-            text = f"{name!r}: {others} answers beside the boxes (choices, texts, relations) are left out"
-            findings.append(finding("left-out", self.place(*path), text, image=name))
-        if len(sizes) > 1:
-            text = f"{name!r}: its boxes state different sizes of the image"
-            findings.append(finding("missing-size", self.place(*path), text, image=name))
-        size = sizes.pop() if len(sizes) == 1 else None
-        where = self.place()
-        return Annotation.of(where, objects, findings=findings, size=size, file_name=name, relative=True)
 
-    def _object(self, region: Any, index: int, path: KeyPath) -> SourceObject | Finding:
-        place = self.place(*path)
-        value = region.get("value") if isinstance(region, dict) else None
-        if not isinstance(value, dict):
-            text = f"object {index} is {shown(region)}, which has no value"
-            return finding("malformed-annotation", place, text, object_index=index)
-        labels = value.get("rectanglelabels", value.get("labels"))
-        kind = str(region.get("type"))
-        if not kind.startswith("rectangle"):
-            labels = value.get(kind, labels)
-        labels = labels if isinstance(labels, list) else []
-        texts = [one for one in labels if isinstance(one, str) and one.strip()]
-        if not texts:
-            return finding("empty-label", place, f"object {index} has no label", object_index=index)
-        if len(texts) > 1:
-            text = f"object {index} has {len(texts)} labels: {shown(texts)}"
-            return finding("malformed-annotation", place, text, object_index=index)
-        return object_or_finding(index, texts[0], _box(region, value, kind), place)
+def _object(region: Any, index: int, place: str) -> SourceObject | Finding:
+    value = region.get("value") if isinstance(region, dict) else None
+    if not isinstance(value, dict):
+        text = f"object {index} is {shown(region)}, which has no value"
+        return finding("malformed-annotation", place, text, object_index=index)
+    labels = value.get("rectanglelabels", value.get("labels"))
+    kind = str(region.get("type"))
+    if not kind.startswith("rectangle"):
+        labels = value.get(kind, labels)
+    labels = labels if isinstance(labels, list) else []
+    texts = [one for one in labels if isinstance(one, str) and one.strip()]
+    if not texts:
+        return finding("empty-label", place, f"object {index} has no label", object_index=index)
+    if len(texts) > 1:
+        text = f"object {index} has {len(texts)} labels: {shown(texts)}"
+        return finding("malformed-annotation", place, text, object_index=index)
+    return object_or_finding(index, texts[0], _box(region, value, kind), place)
 
 
 def _is_shape(region: Mapping[str, Any]) -> bool:

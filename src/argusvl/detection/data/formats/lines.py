@@ -131,6 +131,11 @@ def image_paths(value: Any) -> list[str] | None:
     return [str(path) for path in paths] if all(map(is_path, paths)) else None
 
 
+def without(*marks: str) -> Callable[[str], str | None]:
+    """Of a format in whose texts these marks stand for something else: why it cannot hold a description, if so."""
+    return lambda label: next((f"it holds {mark}" for mark in marks if mark in label), None)
+
+
 # --- files and lines ------------------------------------------------------------------------------------------------
 
 

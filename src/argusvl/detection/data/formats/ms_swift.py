@@ -27,7 +27,7 @@ from argusvl.detection.data.formats.base import (
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers
-from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader
+from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader, without
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import Scene, plain_box
@@ -58,14 +58,14 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     if owners is None:
         counts = f"{len(boxes)} boxes and {len(refs)} names"
         return bad(f"objects: {counts}, and the messages do not say which belong together")
+    shown_by = objects.get("image_id") or []
+    if not isinstance(shown_by, list):
+        return bad(f"objects: image_id is {shown(shown_by)}, not a list")
     scene = LineScene(images, relative=_SCALES[kind] is not None)
-    stated = objects.get("image_id") or []
     for index, box in enumerate(boxes):
-        name = f"objects.image_id[{index}]"
-        of_image = stated[index] if isinstance(stated, list) and index < len(stated) else 0
-        image = image_index(of_image, len(images), index, where, name)
-        label = refs[owners[index]]
-        scene.add(image, _object(box, label, index, where, _SCALES[kind]))
+        stated = shown_by[index] if index < len(shown_by) else 0
+        image = image_index(stated, len(images), index, where, f"objects.image_id[{index}]")
+        scene.add(image, _object(box, refs[owners[index]], index, where, _SCALES[kind]))
     return [scene]
 
 
@@ -99,18 +99,14 @@ def write_ms_swift(records: Sequence[PlacedRecord], language: str) -> Files:
     return lines_by_split(records, line)
 
 
-def label_problem(label: str) -> str | None:
-    """A description may not hold a mark: it would be replaced too."""
-    marks = ("<image>", "<video>", "<audio>", "<bbox>", "<ref-object>")
-    return next((f"it holds {mark}" for mark in marks if mark in label), None)
-
-
 MS_SWIFT = Format(
     read=line_reader(parse_ms_swift, "name a JSONL or JSON file of ms-swift records, or a folder with one"),
     write=write_ms_swift,
     image_folder="images",
     several_images=True,
-    label_problem=label_problem,
+    label_problem=without(
+        "<image>", "<video>", "<audio>", "<bbox>", "<ref-object>"
+    ),  # they would be replaced, too
 )
 
 

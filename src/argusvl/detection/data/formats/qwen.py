@@ -17,7 +17,7 @@ from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, lines_by_split
-from argusvl.detection.data.formats.lines import LineScene, image_paths, line_reader
+from argusvl.detection.data.formats.lines import LineScene, image_paths, line_reader, without
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
 
@@ -67,17 +67,12 @@ def write_qwen(records: Sequence[PlacedRecord], language: str) -> Files:
     return lines_by_split(records, line)
 
 
-def label_problem(label: str) -> str | None:
-    """A description may not hold the words that stand for pictures: the trainer would look for one more."""
-    return next((f"it holds {mark}" for mark in ("<image>", "<video>") if mark in label), None)
-
-
 QWEN = Format(
     read=line_reader(parse_qwen, "name a JSONL or JSON file of conversations, or a folder with train.jsonl"),
     write=write_qwen,
     image_folder="images",
     several_images=True,
-    label_problem=label_problem,
+    label_problem=without("<image>", "<video>"),  # the trainer would look for one picture more
 )
 
 

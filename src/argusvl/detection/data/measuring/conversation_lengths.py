@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import DataError
@@ -17,6 +18,9 @@ from argusvl.detection.data.sampling.tokenizer import learned_tokenizer, load_to
 from argusvl.detection.data.scan import Measurement, RecordLine
 from argusvl.detection.data.scan_cache import digest_of
 from argusvl.run.checkpoints import checkpoint_at
+
+if TYPE_CHECKING:
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 LEARNED_VOCABULARY = 512
 """Tokens of a tokenizer that is learned from the records, as in the shipped configurations of small models."""
@@ -30,11 +34,10 @@ def open_processor(
     model: str | Path | None,
     language: str,
     max_pixels: int,
-    seed: int = 0,
     vocab_size: int = LEARNED_VOCABULARY,
     learned_for: RecordFile | None = None,
 ) -> ChatProcessor:
-    """A processor that counts conversations of any length.
+    """Such a processor as :func:`unlimited_processor` gives, with a tokenizer that is loaded or learned.
 
     Args:
         scenes: What a tokenizer is learned from, where it is; this and the rest as for
@@ -43,7 +46,6 @@ def open_processor(
             that ships with us. ``None`` to learn one.
         language: Of the prompts.
         max_pixels: Largest area of an image.
-        seed: Of the coordinates.
         vocab_size: Most tokens of a learned tokenizer.
         learned_for: The records' file, where all of it is learned from.
 
@@ -62,10 +64,15 @@ def open_processor(
             scenes,
             prompt_language=language,
             max_pixels=max_pixels,
-            seed=seed,
+            seed=0,
             vocab_size=vocab_size,
             learned_for=learned_for,
         )
+    return unlimited_processor(tokenizer, language)
+
+
+def unlimited_processor(tokenizer: TokenizersBackend, language: str) -> ChatProcessor:
+    """A processor with prompts of this language that counts conversations of any length."""
     return ChatProcessor(
         tokenizer, prompt_language=language, model_max_length=_UNLIMITED, over_length_policy="refuse"
     )

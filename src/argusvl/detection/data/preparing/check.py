@@ -6,6 +6,7 @@ be converted. Each line, or annotated image, is checked apart, by several thread
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -368,5 +369,5 @@ def _object_sides_px(picture: CheckedPicture, limits: tuple[int, int] | None) ->
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     if limits is not None and picture.vision_tokens is not None:
         plan = plan_resize(*picture.size, *limits)
-        areas = areas * plan.scale_x * plan.scale_y
+        areas *= math.prod(plan.resized_size) / math.prod(plan.size)
     return np.asarray(np.sqrt(areas))

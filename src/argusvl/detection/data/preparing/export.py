@@ -117,7 +117,7 @@ def export(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(text.encode("utf-8"))
         jobs = [(source, temporary / name, options.images) for name, source in placing.taken.items()]
-        brought = map_in_order(lambda job: _bring(*job), jobs, options.workers)
+        brought = map_in_order(lambda job: bring(*job), jobs, options.workers)
         for _ in track(brought, len(jobs), f"exporting {path.name}", enabled=progress):
             pass
     return report
@@ -271,7 +271,8 @@ def _size(path: Path) -> tuple[int, int] | Finding:
         return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
 
 
-def _bring(source: Path, target: Path, mode: ImageMode) -> None:
+def bring(source: Path, target: Path, mode: ImageMode) -> None:
+    """Puts an image to its place in a folder that is being made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if mode == "link":
         with suppress(OSError):  # the file system has no hard links, or the folder lies on another one

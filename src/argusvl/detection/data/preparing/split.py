@@ -237,7 +237,7 @@ def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin
     """
     if manifest is None:
         return
-    names = dict.fromkeys([*manifest.splits, "train", "val", "teacher_pool"])
+    names = dict.fromkeys([*manifest.splits, "train", "val", TEACHER_POOL])
     splits = {n: list(RecordFile(folder / f"{n}.jsonl")) for n in names if (folder / f"{n}.jsonl").is_file()}
     write_manifest(folder, manifest.with_splits(splits, origin))
 

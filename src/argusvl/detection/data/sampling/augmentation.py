@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from argusvl.core.errors import ConfigError
-
 _LUMA = np.array([0.299, 0.587, 0.114])
 # RGB → YIQ: luma apart from two chroma axes, in which a change of hue is a rotation.
 _TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -38,11 +36,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Which changes, and how strong: the section ``augmentation`` of the configuration says it of each.
-
-    Raises:
-        ConfigError: A value is outside its range.
-    """
+    """Which changes, and how strong: the configuration's section ``augmentation`` says it of each, and checks it."""
 
     horizontal_flip: float
     vertical_flip: float
@@ -55,19 +49,6 @@ class Augmentation:
     hue: float
     mosaic: float
     min_visible: float
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            limit = {"hue": 0.5, "scale_min": math.inf, "scale_max": math.inf}.get(name, 1.0)
-            if not 0 <= value <= limit:
-                raise ConfigError(f"{value} is not in 0 to {limit:g}", where=name, remedy="correct the value")
-        if not 0 < self.scale_min <= self.scale_max:
-            raise ConfigError(
-                f"scale_min {self.scale_min} and scale_max {self.scale_max} are no range above 0",
-                where="scale_min",
-                remedy="set 0 < scale_min <= scale_max",
-            )
 
     def __call__(
         self, view: View, rng: np.random.Generator, another: Callable[[], View] | None = None

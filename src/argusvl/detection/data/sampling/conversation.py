@@ -195,34 +195,24 @@ class ChatProcessor:
             backend.no_padding()
         return list(backend.encode(text, add_special_tokens=False).ids)
 
-    def messages(
-        self,
-        student: Turn,
-        teachers: Sequence[Turn] = (),
-        *,
-        with_answer: bool = True,
-        question: str | None = None,
-    ) -> list[dict[str, Any]]:
+    def messages(self, student: Turn, teachers: Sequence[Turn] = ()) -> list[dict[str, Any]]:
         """The conversation in the form that ``apply_chat_template`` takes; for other tools, and as the reference."""
         messages: list[dict[str, Any]] = [{"role": "system", "content": self.prompts.system}]
-        for turn, last in [*((t, False) for t in teachers), (student, True)]:
-            text = question if last and question is not None else self.prompts.user(len(turn.grids))
+        for turn in (*teachers, student):
             images: list[dict[str, str]] = [{"type": "image"} for _ in turn.grids]
-            messages.append({"role": "user", "content": [*images, {"type": "text", "text": text}]})
-            if with_answer or not last:
-                messages.append({"role": "assistant", "content": self.answer(turn)})
+            text = {"type": "text", "text": self.prompts.user(len(turn.grids))}
+            messages.append({"role": "user", "content": [*images, text]})
+            messages.append({"role": "assistant", "content": self.answer(turn)})
         return messages
 
-    def render(self, messages: Sequence[dict[str, Any]], *, add_generation_prompt: bool = False) -> str:
+    def render(self, messages: Sequence[dict[str, Any]]) -> str:
         """The text of messages by the tokenizer's own template; one placeholder an image.
 
         Raises:
             ModelError: The template fails; it is a program that may do so in any way.
         """
         try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
-            )
+            text = self.tokenizer.apply_chat_template(list(messages), tokenize=False)
         except Exception as error:
             raise self._bad_template(f"fails: {error}") from error
         return str(text)

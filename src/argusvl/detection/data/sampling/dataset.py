@@ -63,12 +63,6 @@ class TeacherSettings:
     count: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ratio <= 1:
-            raise ConfigError(
-                f"{self.ratio} is not in 0 to 1", where="teacher_ratio", remedy="correct the value"
-            )
-        if self.count < 0:
-            raise ConfigError(f"{self.count} is negative", where="num_teachers", remedy="correct the value")
         if self.pool is not None and self.ratio > 0 and len(self.pool) < self.count:
             raise ConfigError(
                 f"num_teachers is {self.count}, the pool {self.pool.path} has {len(self.pool)} records",

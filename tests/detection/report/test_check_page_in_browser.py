@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from argus_doctor.findings import Finding
-from argusvl.detection.report.data_page import DataPage, Flaw, FlawedPicture, LabelRow, write_data_page
+from argusvl.detection.data.preparing.balance import LabelCount
+from argusvl.detection.data.preparing.check import CheckReport
+from argusvl.detection.data.preparing.picture_check import CheckedPicture
+from argusvl.detection.report.check_page import write_check_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
 LONG = "一段很长的描述/" * 12 + "x" * 80
@@ -19,45 +24,37 @@ SCREENS = pytest.mark.parametrize(
 )
 
 
-def flawed(number: int) -> FlawedPicture:
-    outside = Flaw("outside", "error", f"object 0: {LONG}", (-9.0, 20.0, 80.0, 70.0))
-    small = Flaw("small", "warning", f"object 1 {HOSTILE}", (150.0, 90.0, 153.0, 92.0))
-    whole = Flaw("dull", "warning", "the whole picture")
-    return FlawedPicture(
-        Image.new("RGB", (320, 240), (90, 60 + 9 * number, 120)),
-        (640, 480),
-        f"{number}.jpg" if number else f"{HOSTILE}.jpg",
-        f"/a/long/folder/{'x' * 60}/train.jsonl:{number}",
-        [outside, small, whole] if number % 2 else [small],
-        [((40.0, 40.0, 300.0, 200.0), "螺丝/已拧紧")],
-    )
-
-
-def data() -> DataPage:
-    return DataPage(
-        title=f"data {HOSTILE}",
-        subtitle="x" * 90,
-        images={"train": 1200, "val": 80, "test": 40},
-        objects=98765,
-        findings=[
-            *(Finding("N-1", "outside", "error", f"a:{k}", LONG, {}, "correct it") for k in range(150)),
-            Finding("N-2", "small", "warning", "b:1", HOSTILE, {}, "leave it out"),
-            Finding("N-3", "dull", "warning", "b:2", "dull", {}, "look"),
-        ],
-        labels=[LabelRow(LONG, 9, 90, {"train": 90}), LabelRow(HOSTILE, 1, 2, {"val": 2})]
-        + [LabelRow(f"label {k}", 1, 1, {"train": 1}) for k in range(150)],
-        histograms={"Objects of an image": [(f"{k} to {k + 1}", k * k) for k in range(10)]},
-        facts={"size": LONG},
-        notes=[LONG],
-        pictures=(flawed(k) for k in range(6)),
-        flawed_pictures=6,
-        chosen_pictures=6,
-    )
+def data(folder: Path) -> CheckReport:
+    """Six pictures of 640×480; every second one has a box outside of it, and something about the whole of it."""
+    report = CheckReport(f"{'x' * 90}/{HOSTILE}", notes=[LONG])
+    for k in range(6):
+        path, name = folder / f"{k}.jpg", f"{k}.jpg" if k else f"{HOSTILE}.jpg"
+        Image.new("RGB", (640, 480), (90, 60 + 9 * k, 120)).save(path)
+        where, split = f"/a/long/folder/{'x' * 60}/train.jsonl:{k}", ("train", "val", "test")[k % 3]
+        boxes = np.array([[40, 40, 300, 200]], np.float32)
+        report.pictures.append(CheckedPicture(path, name, where, split, ("螺丝/已拧紧",), boxes, (640, 480)))
+        small = {"image": name, "box": (150.0, 90.0, 153.0, 92.0)}
+        report.findings.append(
+            Finding("N-2", "small", "warning", where, f"object 1 {HOSTILE}", small, "leave it out")
+        )
+        if k % 2:
+            outside = {"image": name, "box": (-9.0, 20.0, 80.0, 70.0)}
+            report.findings += [
+                Finding("N-1", "outside", "error", where, f"object 0: {LONG}", outside, "correct it"),
+                Finding("N-3", "dull", "warning", where, "the whole picture", {"image": name}, "look"),
+            ]
+    report.findings += [
+        Finding("N-1", "outside", "error", f"a:{k}", LONG, {}, "correct it") for k in range(150)
+    ]
+    report.labels |= {LONG: LabelCount(90, 9, splits=Counter(train=90)), HOSTILE: LabelCount(2, 1)}
+    report.labels |= {f"label {k}": LabelCount(1, 1) for k in range(150)}
+    return report
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data_page(data(), tmp_path_factory.mktemp("page") / "check.html")
+    folder = tmp_path_factory.mktemp("page")
+    return write_check_page(data(folder), folder / "check.html")
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +93,13 @@ def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_ou
         assert (sum(int(v) for v in ground[4:-1].split(",")) < 200) == (scheme == "dark")
         assert page.requests == []
         assert page.complaints == []
-        assert page.run("document.title").startswith("data </script>")
+        assert page.run("document.title").startswith("script><img")
 
 
 def test_marks_lie_on_their_pictures(page: Any) -> None:
-    # In the first picture with a box outside, the image begins 9 of its pixels to the right of the drawing's rim.
+    # In the first picture, which has a box outside, the image begins 9 of its pixels to the right of the drawing's rim.
     rim, start, mark, scale = page.run(
-        "(() => { const s = document.querySelectorAll('.sample svg')[1], i = s.querySelector('image');"
+        "(() => { const s = document.querySelectorAll('.sample svg')[0], i = s.querySelector('image');"
         " const m = s.querySelector('.mark.error path.box'), r = e => e.getBoundingClientRect();"
         " return [r(s).left, r(i).left, r(m).left, r(i).width / 640]; })()"
     )
@@ -113,7 +110,7 @@ def test_marks_lie_on_their_pictures(page: Any) -> None:
 def test_keys_lead_from_picture_to_picture_and_from_flaw_to_flaw(page: Any) -> None:
     page.run("document.querySelector('.sample').focus()")
     page.press("ArrowRight")
-    assert page.run(FOCUSED) == "1.jpg"
+    assert page.run(FOCUSED) == "3.jpg"
     page.press("ArrowDown")
     assert page.run(CHOSEN) == ["0"]
     page.press("ArrowDown")
@@ -128,7 +125,7 @@ def test_keys_lead_from_picture_to_picture_and_from_flaw_to_flaw(page: Any) -> N
     ]
     for _ in range(2):
         page.press("ArrowLeft")
-    assert page.run(FOCUSED) == "5.jpg"
+    assert page.run(FOCUSED) == "4.jpg"
     # All pictures together are one stop of the Tab key.
     assert page.run("document.querySelectorAll('#samples [tabindex=\"0\"]').length") == 1
 

@@ -1,24 +1,19 @@
-"""The page of a data check: findings by kind, the worst pictures with their boxes, figures; one file, no network.
+"""Pictures with what is wrong with them, drawn as SVG over their reduced JPEGs.
 
-A picture is drawn as SVG over its reduced JPEG, in the pixels of the stored image, so that a box that reaches
-outside of it is seen outside of it. Without JavaScript the page shows the same; only filters and keys are missing.
+A picture is drawn in the pixels of the stored image, so that a box that reaches outside of it is seen outside of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
-from argus_doctor.findings import Finding, Severity, by_kind
-from argusvl.core.files import write_text_atomically
-from argusvl.visual.page import findings_html, grouped_digits, page_environment, render_page, script_sources
+from argus_doctor.findings import Severity
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 
 MAX_BYTES = 5_000_000
@@ -26,8 +21,6 @@ MAX_BYTES = 5_000_000
 
 Box = tuple[float, float, float, float]
 
-_SCRIPTS = ("theme.js", "samples.js")
-_LABELS_SHOWN = 100
 _OUTSIDE = 0.2  # how far outside the picture is shown, over its longer side
 _RING = 0.035  # radius of the ring about a box that is too small to be seen, over the picture's longer side
 
@@ -70,80 +63,8 @@ class FlawedPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRow:
-    """A label with its counts; ``splits`` has the objects by split."""
-
-    label: str
-    images: int
-    objects: int
-    splits: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DataPage:
-    """Everything that the page says.
-
-    Attributes:
-        images: By split.
-        labels: Class balance, most frequent first.
-        histograms: What is counted → range and how many.
-        facts: Other figures: name → text.
-        notes: What was not checked, and what figures rest on.
-        pictures: The worst samples; drawn from one after the other, so that they need not all be in memory.
-        flawed_pictures: How many pictures have something wrong with them.
-        chosen_pictures: How many of those were chosen to be shown; some of them cannot be opened.
-    """
-
-    title: str
-    subtitle: str
-    images: Mapping[str, int]
-    objects: int
-    findings: Sequence[Finding] = ()
-    labels: Sequence[LabelRow] = ()
-    histograms: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    pictures: Iterable[FlawedPicture] = ()
-    flawed_pictures: int = 0
-    chosen_pictures: int = 0
-
-    def count(self, severity: Severity) -> int:
-        """How many findings are as bad as this."""
-        return sum(one.severity == severity for one in self.findings)
-
-
-def write_data_page(data: DataPage, path: str | Path) -> Path:
-    """Writes the page, and gives its file; what was there is replaced only when the new one is complete.
-
-    Raises:
-        ArgusError: The file cannot be written.
-    """
-    environment = page_environment(__package__)
-    environment.filters["digits"] = grouped_digits
-    scripts = script_sources(environment, _SCRIPTS)
-    samples = _samples(data.pictures, environment)
-    sample_kinds = Counter(kind for sample in samples for kind in sample.kinds)
-    target = Path(path)
-    page = render_page(
-        environment,
-        "check.html.jinja",
-        scripts,
-        kind_of_page="Argus data check",
-        data=data,
-        findings=findings_html(data.findings, sample_kinds),
-        kinds=[(alike[0].slug, alike[0].severity) for alike in by_kind(data.findings, frequent_first=True)],
-        samples=samples,
-        sample_kinds=sample_kinds,
-        labels_shown=_LABELS_SHOWN,
-        most={name: max((n for _, n in rows), default=0) for name, rows in data.histograms.items()},
-    )
-    write_text_atomically(target, page)
-    return target
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """A flawed picture, ready for the template."""
+class Sample:
+    """A flawed picture, ready for the template: its drawing, and that one's width over its height."""
 
     picture: FlawedPicture
     svg: Markup
@@ -151,6 +72,7 @@ class _Sample:
 
     @property
     def kinds(self) -> list[str]:
+        """Of what is wrong with it, each once."""
         return list(dict.fromkeys(flaw.kind for flaw in self.picture.flaws))
 
 
@@ -165,10 +87,10 @@ class _Shape:
     label: str
 
 
-def _samples(pictures: Iterable[FlawedPicture], environment: Environment) -> list[_Sample]:
+def draw_samples(pictures: Iterable[FlawedPicture], environment: Environment) -> list[Sample]:
     """As many of the pictures as a page can carry, drawn; bad boxes over good ones."""
     template = environment.get_template("sample.svg.jinja")
-    samples: list[_Sample] = []
+    samples: list[Sample] = []
     room = MAX_BYTES
     for picture in pictures:
         jpeg = reduced_jpeg(picture.image)
@@ -185,7 +107,7 @@ def _samples(pictures: Iterable[FlawedPicture], environment: Environment) -> lis
         drawn = template.render(
             uri=jpeg_uri(jpeg), picture=picture, view=view, shapes=shapes, radius=_RING * max(picture.size)
         )
-        samples.append(_Sample(picture, Markup(drawn), view[2] / view[3]))
+        samples.append(Sample(picture, Markup(drawn), view[2] / view[3]))
     return samples
 
 
