@@ -215,4 +215,4 @@ def _of_checkpoint(path: Path) -> _Asked:
         caption_tokens=config.caption_max_tokens,
         labels=len(assets.labels),
     )
-    return _Asked(config, SHIPPED, batch, ("float32", False, None, False))
+    return _Asked(config, SHIPPED, batch, ("float32", False, None, "bfloat16"))

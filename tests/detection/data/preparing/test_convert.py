@@ -267,10 +267,15 @@ def test_a_turned_image_without_annotated_size_asks_too(voc: Any) -> None:
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
+        ((5, 5, 5, 5), "box-zero-area"),
         ((5, 5, 20, 5), "box-zero-area"),
         ((20, 5, 5, 20), "box-inverted"),
+        ((5, 5, 65, 20), "box-out-of-bounds"),
+        ((-1, 5, 20, 20), "box-out-of-bounds"),
         ((5, 5, 20, 48.5), "box-out-of-bounds"),
         (("nan", 5, 20, 20), "box-not-a-number"),
+        ((5, 5, "inf", 20), "box-not-a-number"),
+        ((5, "five", 20, 20), "box-not-a-number"),
     ],
 )
 def test_a_bad_box_is_refused_by_name_and_the_rest_is_used(voc: Any, box: tuple[Any, ...], kind: str) -> None:
