@@ -87,8 +87,7 @@ class Scenes:
     Attributes:
         name: On the command line.
         version: Raised when its pictures change.
-        plan: Their renderer, called with ``rng``, from which all chance comes, ``width``, ``height`` and ``language``; a
-            function that can be pickled.
+        plan: Their renderer, called with the source of all chance, width, height and language; can be pickled.
         pooled: What the teacher pool shows at least once: every description that there can be in a language, or what
             ``shows`` makes of them.
         shows: What an object counts for in the teacher pool, by its description.

@@ -170,7 +170,7 @@ class LearnsAssets(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what :meth:`state_dict` returned; an empty one is of a checkpoint of an earlier version."""
+        """Takes what :meth:`state_dict` returned."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_the_crop_is_square_about_the_box_and_holds_all_of_the_hand(records: lis
     assert (crop.view.joints_px >= 0).all() and (crop.view.joints_px <= 96).all()
     extent = np.ptp(crop.view.joints_px, axis=0).max()
     assert extent == pytest.approx(96 / 1.25, rel=0.02)
+
+
+def test_a_picture_that_was_resized_before_is_refused(records: list[HandRecord], tmp_path: Path) -> None:
+    Image.new("RGB", (120, 115)).save(tmp_path / "half.png")
+    with pytest.raises(DataError, match="a picture of 120×115 for a record of 240×230"):
+        cut_out(replace(records[0], image=tmp_path / "half.png"), SETTINGS)
 
 
 def test_predictions_go_back_to_the_pictures_camera(records: list[HandRecord]) -> None:

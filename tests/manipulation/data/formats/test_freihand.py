@@ -21,11 +21,7 @@ K = [[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]]
 @pytest.fixture
 def root(tmp_path: Path, make_hand: MakeHand) -> Path:
     hands = [make_hand(seed=k) for k in range(3)]
-    values = {
-        "K": [K] * 3,
-        "xyz": [hand.tolist() for hand in hands],
-        "verts": [hand.repeat(2, 0).tolist() for hand in hands],
-    }
+    values = {"K": [K] * 3, "xyz": [hand.tolist() for hand in hands]}
     root = tmp_path / "FreiHAND_pub_v2"
     for part, versions in (("training", 4), ("evaluation", 1)):
         (root / part / "rgb").mkdir(parents=True)
@@ -37,10 +33,10 @@ def root(tmp_path: Path, make_hand: MakeHand) -> Path:
 
 
 def test_a_sample_is_read_in_our_terms(root: Path, make_hand: MakeHand) -> None:
-    record = FreiHand(root, vertices=True)[1]
+    record = FreiHand(root)[1]
     np.testing.assert_array_equal(record.joints_m, make_hand(seed=1))
     assert record.image.name == "00000001.jpg" and record.side == "right" and record.joint_valid.all()
-    assert record.camera[:2, 2].tolist() == [112, 112] and record.vertices_m is not None
+    assert record.camera[:2, 2].tolist() == [112, 112]
     seen = project(record.joints_m, record.camera)
     assert record.box_xyxy_px is not None
     np.testing.assert_allclose(record.box_xyxy_px, np.clip([*seen.min(0), *seen.max(0)], 0, 224))
