@@ -80,7 +80,13 @@ def test_the_same_seed_epoch_and_index_give_the_same_crop(records: list[HandReco
     again.set_epoch(1)
     assert not np.array_equal(first[3].pixels, again[3].pixels)
     assert first.fingerprint() == again.fingerprint()
-    assert first.fingerprint() != HandDataset(records[1:], SETTINGS).fingerprint()
+    for change in (
+        {"contact": np.ones(21, bool)},
+        {"box_xyxy_px": np.array([0.0, 0, 200, 200])},
+        {"held": None},
+    ):
+        others = [replace(records[0], **change), *records[1:]]
+        assert first.fingerprint() != HandDataset(others, SETTINGS).fingerprint()
 
 
 def test_a_batch_has_what_losses_are_divided_by(records: list[HandRecord]) -> None:

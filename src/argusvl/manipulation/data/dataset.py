@@ -123,9 +123,11 @@ class HandDataset(Dataset[HandCrop]):
     def fingerprint(self) -> str:
         """Changes with the pictures' names and the labels."""
         digest = hashlib.sha256()
-        for record in self.records:
-            digest.update(f"{record.image.name} {record.side}".encode())
-            digest.update(record.joints_m.tobytes() + record.camera.tobytes())
+        for one in self.records:
+            held, pose = ("", None) if one.held is None else (one.held.name, one.held.camera_from_object)
+            digest.update(f"{one.image.name} {one.side} {held}".encode())
+            for label in (one.joints_m, one.camera, one.box_xyxy_px, one.joints_px, one.contact, pose):
+                digest.update(b"none" if label is None else label.tobytes())
         return digest.hexdigest()
 
     def __len__(self) -> int:
