@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,32 +142,6 @@ def test_a_task_is_trained_measured_used_and_reported(
         assert of_detection not in page
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    config: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import pose_task
-
-    assert run(["train", config("whole")]) == 0
-    evaluate, calls = pose_task.PoseTask.evaluate, []
-
-    def interrupted(self: pose_task.PoseTask, *args: Any) -> dict[str, float]:
-        calls.append(1)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(self, *args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pose_task.PoseTask, "evaluate", interrupted)
-        assert run(["train", config("parts")]) == 130
-    assert not (tmp_path / "parts" / "checkpoint-36").exists()
-    assert run(["train", config("parts"), "--resume"]) == 0
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert log_of(parts) == log_of(whole)
-    assert (parts / "best").resolve().name == (whole / "best").resolve().name
-    weights = [(folder / "checkpoint-36" / "model.safetensors").read_bytes() for folder in (parts, whole)]
-    assert weights[0] == weights[1]
-
-
 def test_what_a_task_lacks_is_said_with_those_that_have_it(
     config: Callable[[str], str], tmp_path: Path, capsys: Capture
 ) -> None:
@@ -205,11 +178,3 @@ def test_the_help_of_a_verb_is_that_of_the_checkpoint_s_task(
     assert run(["data", "--task", "pose", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "synth" in shown and "convert" not in shown.partition("Commands:")[2]
-
-
-def test_a_figure_that_the_task_does_not_declare_chooses_no_checkpoint(
-    config: Callable[[str], str], capsys: Capture
-) -> None:
-    assert run(["train", config("run"), "metric_for_best_model=AP50"]) == 2
-    error = capsys.readouterr().err
-    assert "there is no figure 'AP50'" in error and "use one of mpjpe" in error

@@ -29,6 +29,7 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
     assert arguments.activation_checkpointing_kwargs == {"use_reentrant": False}
     assert (arguments.max_grad_norm, arguments.weight_decay, arguments.seed) == (1.0, 0.01, 3)
     assert arguments.metric_for_best_model == "score" and arguments.greater_is_better
+    assert arguments.logging_nan_inf_filter is False, "the log would hide a loss"
     assert arguments.device == torch.device("cpu")
 
 

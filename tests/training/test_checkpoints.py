@@ -236,11 +236,6 @@ def test_rotation_keeps_the_best_and_the_newest(tmp_path: Path) -> None:
     verify_checkpoint(tmp_path / "run" / "best")
 
 
-def test_with_a_limit_of_one_both_are_kept_to_the_end(tmp_path: Path) -> None:
-    train(ToyTask(scores=[0.9, 0.2]), tmp_path / "run", save_steps=3, eval_steps=6, save_total_limit=1)
-    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [6, 12]
-
-
 def test_the_best_is_saved_between_two_save_steps(tmp_path: Path) -> None:
     train(ToyTask(scores=[0.1, 0.5, 0.3, 0.2]), tmp_path / "run", save_steps=100, eval_steps=3)
     assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3, 6, 12]

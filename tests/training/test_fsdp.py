@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_ranks import OPTIONS, QUIET, SizedTask, both_ranks
+from test_ranks import OPTIONS, QUIET, both_ranks
 from test_recovery import recovery
 from torch.distributed.tensor import DTensor
-from toy_task import GROUPS, ToyModel, ToyTask, events, logged, toy_config, train
+from toy_task import GROUPS, SizedTask, ToyModel, ToyTask, events, logged, toy_config, train
 
 from argusvl.config.deepspeed import carry_out, read_deepspeed
 from argusvl.core.errors import CheckpointError, ConfigError

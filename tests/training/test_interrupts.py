@@ -34,6 +34,14 @@ class PressAt(TrainerCallback):
                 press(self.number)
 
 
+class Pressing(ToyTask):
+    """Ctrl-C in an evaluation."""
+
+    def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
+        press()
+        raise AssertionError("the evaluation went on")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_ctrl_c_finishes_the_step_and_saves(tmp_path: Path, number: int) -> None:
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
@@ -61,12 +69,6 @@ def test_the_second_ctrl_c_stops_at_once_and_keeps_what_was_saved(tmp_path: Path
 
 def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp_path: Path) -> None:
     options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
-
-    class Pressing(ToyTask):
-        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
-            press()
-            raise AssertionError("the evaluation went on")
-
     whole_task, task = ToyTask(), ToyTask()
     whole = train(whole_task, tmp_path / "whole", **options)
     result = run_training(Pressing(), toy_config(tmp_path / "parts", **options))
@@ -82,11 +84,6 @@ def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp
 
 
 def test_ctrl_c_in_the_evaluation_that_is_made_up_for_stops_before_another_step(tmp_path: Path) -> None:
-    class Pressing(ToyTask):
-        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
-            press()
-            raise AssertionError("the evaluation went on")
-
     options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
     run_training(Pressing(), toy_config(tmp_path / "run", **options))
     result = run_training(Pressing(), toy_config(tmp_path / "run", **options), resume=True)

@@ -7,20 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import ToyData, ToyTask, losses, train
+from toy_task import SizedTask, ToyTask, losses, train
 
 from argusvl.core.errors import ConfigError
 from argusvl.training import largest_first
-
-
-class SizedData(ToyData):
-    def largest_batch(self, samples: int, ranks: int) -> list[int]:
-        return sorted(range(len(self)), key=lambda index: -(index % 4))[:samples]
-
-
-class SizedTask(ToyTask):
-    def train_dataset(self) -> Any:
-        return SizedData(self.length, self.noise)
 
 
 @pytest.fixture

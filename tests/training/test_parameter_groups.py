@@ -167,31 +167,6 @@ def test_description_of_groups() -> None:
     assert net.head.weight.requires_grad, "describing must not freeze"
 
 
-def test_a_group_frozen_for_the_first_epochs_trains_from_then_on(tmp_path: Path) -> None:
-    # 24 samples in 4 steps of 6; frozen for half an epoch: steps 1 and 2 leave the head as it is.
-    groups = (ParameterGroup("head", "head", 0.02, frozen_epochs=0.5), ParameterGroup("body", ".", 0.01))
-    trainer = ArgusTrainer(
-        ToyTask(length=24, groups=groups),
-        toy_config(tmp_path / "run", per_device_train_batch_size=6, num_train_epochs=1.0, warmup_ratio=0.0),
-    )
-    weights = [trainer.run.network.head.weight.detach().clone()]
-    trainer.run.ema = None
-    log = trainer.run.log
-
-    def spy(logs: dict[str, float], *args: Any) -> None:
-        weights.append(trainer.run.network.head.weight.detach().clone())
-        log(logs, *args)
-
-    trainer.run.log = spy  # type: ignore[method-assign]
-    trainer.train()
-
-    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
-    assert not torch.equal(weights[2], weights[3])
-    entries = [e for e in trainer.state.log_history if "loss" in e]
-    assert ["gn/head" in e for e in entries] == [False, False, True, True]
-    assert all("wn/head" in e and "lr/head" in e for e in entries)
-
-
 def test_resuming_with_another_rate_uses_the_configured_one(tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_steps": 8, "save_steps": 4, "eval_steps": 100}
     options |= {"lr_scheduler_type": "constant", "warmup_ratio": 0.0}

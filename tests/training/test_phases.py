@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 from test_ranks import QUIET, both_ranks
-from toy_task import PlannedTask, ToyTask, logged, toy_config, train
+from toy_task import GROUPS, PlannedTask, ToyTask, logged, toy_config, train
 
 from argusvl.config.schema import PhaseSection, RateScalingSection
 from argusvl.core.errors import ConfigError
+from argusvl.training.listeners import Listener
+from argusvl.training.step import StepRecord
 from argusvl.training.trainer import ArgusTrainer
 
 STEADY: dict[str, Any] = {
@@ -47,20 +51,38 @@ def test_phases_weigh_loss_terms(tmp_path: Path) -> None:
     assert [e["loss"] for e in entries] == pytest.approx(shown)
 
 
-def test_a_group_that_rests_does_not_move(tmp_path: Path) -> None:
-    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path, phases=PHASES, **STEADY))
-    weights = []
-    log = trainer.run.log
+WAITING = (replace(GROUPS[0], frozen_epochs=0.5), GROUPS[1])
 
-    def spy(logs: dict[str, float], *args: Any) -> None:
-        weights.append([trainer.run.network.head.weight.clone(), trainer.run.network.body.weight.clone()])
-        log(logs, *args)
 
-    trainer.run.log = spy  # type: ignore[method-assign]
+@pytest.mark.parametrize(
+    ("groups", "phases", "head", "body"),
+    [
+        (WAITING, None, [False] * 3 + [True] * 5, [True] * 8),
+        (GROUPS, PHASES, [False] * 2 + [True] * 6, [True] * 6 + [False] * 2),
+    ],
+    ids=["waits for an epoch", "rests in a phase"],
+)
+def test_a_group_that_waits_or_rests_does_not_move(
+    tmp_path: Path, groups: Any, phases: Any, head: list[bool], body: list[bool]
+) -> None:
+    """An epoch has six steps."""
+    weights: list[tuple[torch.Tensor, ...]] = []
+
+    class Looking(Listener):
+        def on_step(self, record: StepRecord) -> None:
+            weights.append((network.head.weight.clone(), network.body.weight.clone()))
+
+    config = toy_config(tmp_path, phases=phases, **STEADY)
+    trainer = ArgusTrainer(ToyTask(groups=groups), config, listeners=[Looking()])
+    network = trainer.run.network
+    weights.append((network.head.weight.clone(), network.body.weight.clone()))
     trainer.train()
-    head, body = zip(*weights[:8], strict=True)
-    assert torch.equal(head[0], head[1]) and not torch.equal(head[1], head[2])
-    assert torch.equal(body[5], body[7]) and not torch.equal(body[4], body[5])
+    for part, expected in enumerate((head, body)):
+        moves = [not torch.equal(one[part], other[part]) for one, other in pairwise(weights)]
+        assert moves == expected
+    entries = [e for e in trainer.state.log_history if "loss" in e]
+    assert ["gn/head" in e for e in entries] == head
+    assert all("wn/head" in e and "lr/head" in e for e in entries)
 
 
 def test_two_ranks_go_through_the_same_phases(tmp_path: Path) -> None:

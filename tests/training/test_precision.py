@@ -11,7 +11,6 @@ import torch
 from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
 from argusvl.core import precision
-from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.trainer import ArgusTrainer
 
 SLOW, FAST = 0.1, 5.0
@@ -72,18 +71,3 @@ def test_a_run_goes_on_in_what_it_began_in_whatever_is_measured_now(
     (tmp_path / "run" / "checkpoint-12").rename(tmp_path / "gone too")
     changed = train(ToyTask(), tmp_path / "run", resume=True, **OPTIONS | {"bf16": then == SLOW})
     assert losses(changed)[12] != losses(whole)[12]
-
-
-def test_a_checkpoint_of_before_lets_the_machine_decide(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine(monkeypatch, SLOW)
-    train(ToyTask(), tmp_path / "run", max_steps=4, **OPTIONS)
-    engine = list_checkpoints(tmp_path / "run")[-1][1] / "training_state" / "engine.json"
-    state = json.loads(engine.read_text(encoding="utf-8"))
-    assert state.pop("bf16") is False
-    engine.write_text(json.dumps(state), encoding="utf-8")
-    machine(monkeypatch, FAST)
-    task = Watched()
-    train(task, tmp_path / "run", resume=True, max_steps=6, **OPTIONS)
-    assert task.seen == {torch.bfloat16}

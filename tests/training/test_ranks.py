@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import GROUPS, PlannedTask, ToyData, ToyModel, ToyTask, logged, losses, toy_config, train
+from toy_task import (
+    GROUPS,
+    PlannedTask,
+    SizedTask,
+    ToyData,
+    ToyModel,
+    ToyTask,
+    logged,
+    losses,
+    toy_config,
+    train,
+)
 
 from argusvl.core import precision
 from argusvl.core.errors import ArgusError, ConfigError, DataError
@@ -84,18 +95,6 @@ def both_ranks(
     for process in ranks:
         process.kill()
     assert codes == [0, 0]
-
-
-class SizedData(ToyData):
-    """Says which batch is the largest."""
-
-    def largest_batch(self, samples: int, ranks: int) -> list[int]:
-        return [3, 7][:samples]
-
-
-class SizedTask(ToyTask):
-    def train_dataset(self) -> Any:
-        return SizedData(self.length, self.noise)
 
 
 class FullTask(SizedTask):

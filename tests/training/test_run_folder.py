@@ -52,19 +52,6 @@ def test_a_second_run_is_refused_and_leaves_the_live_one_alone(live_run: Path, r
     assert being_written.is_dir()
 
 
-def test_two_identical_starts_do_not_both_train(live_run: Path) -> None:
-    before = {path.name for path in live_run.iterdir()}
-    with pytest.raises(ConfigError, match="another run is training in"):
-        train(ToyTask(), live_run)
-    assert before <= {path.name for path in live_run.iterdir()}
-
-
-def test_a_folder_is_free_once_its_run_is_killed(tmp_path: Path) -> None:
-    with another_process(train_slowly, tmp_path / "run", **SLOW) as child:
-        wait_until(child, lambda: list_checkpoints(tmp_path / "run"))
-    assert train(ToyTask(), tmp_path / "run", resume=True, num_train_epochs=100.0, max_steps=10)
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [

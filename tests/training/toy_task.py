@@ -276,6 +276,18 @@ class PlannedTask(ToyTask):
         return PlannedData(self.length, self.noise, self.broken)
 
 
+class SizedData(ToyData):
+    """Says which batch is the largest: of samples with four rows each."""
+
+    def largest_batch(self, samples: int, ranks: int) -> list[int]:
+        return [3, 7, 11, 15][:samples]
+
+
+class SizedTask(ToyTask):
+    def train_dataset(self) -> ToyData:
+        return SizedData(self.length, self.noise)
+
+
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
     """What a run has written of one kind of event."""
     return [event for event in read_events(folder) if event["event"] == kind]

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from argusvl.core.errors import DataError
-
-
-class SceneGenerator(Protocol):
-    """Draws a set of pictures with records; see :func:`argusvl.synthetic.bbu_room.generate`.
-
-    What else it can be told are keyword arguments of its own: ``language``, ``backgrounds``.
-    """
-
-    def __call__(
-        self,
-        out: str | Path,
-        *,
-        images: int,
-        seed: int,
-        width: int = ...,
-        height: int = ...,
-        progress: bool = ...,
-    ) -> None:
-        """Draws the set into ``out``."""
-        ...
-
 
 SCENES: dict[str, str] = {
     "bbu-room": "argusvl.synthetic.bbu_room:generate",
@@ -39,15 +19,15 @@ SCENES: dict[str, str] = {
 """Name on the command line → where the generator is; imported only when asked for."""
 
 
-def generator_of(name: str) -> SceneGenerator:
-    """What draws the scenes of a name.
+def generator_of(name: str) -> Callable[..., None]:
+    """What draws the scenes of a name into a folder, called as :meth:`argusvl.synthetic.writing.Scenes.generate` is.
 
     Raises:
         DataError: There are no such scenes.
     """
     if name not in SCENES:
         raise DataError(f"there are no scenes called {name!r}", remedy=f"the scenes are: {', '.join(SCENES)}")
-    found: SceneGenerator = pkgutil.resolve_name(SCENES[name])
+    found: Callable[..., None] = pkgutil.resolve_name(SCENES[name])
     return found
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from PIL import Image
 
@@ -80,12 +80,6 @@ def split_of(index: int) -> str:
     return {4: "val", 9: "test"}.get(index % 10, "train")
 
 
-class PlanPicture(Protocol):
-    """Plans a picture, with all chance from ``rng``; a function that can be pickled."""
-
-    def __call__(self, rng: Random, width: int, height: int, language: Language) -> PlannedPicture: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Scenes:
     """Scenes of one kind, of which sets can be drawn.
@@ -93,7 +87,7 @@ class Scenes:
     Attributes:
         name: On the command line.
         version: Raised when its pictures change.
-        plan: Their renderer.
+        plan: Their renderer, called with the source of all chance, width, height and language; can be pickled.
         pooled: What the teacher pool shows at least once: every description that there can be in a language, or what
             ``shows`` makes of them.
         shows: What an object counts for in the teacher pool, by its description.
@@ -101,7 +95,7 @@ class Scenes:
 
     name: str
     version: int
-    plan: PlanPicture
+    plan: Callable[..., PlannedPicture]
     pooled: Callable[[Language], Iterable[str]]
     shows: Callable[[str], Iterable[str]] = lambda description: (description,)
 

@@ -46,16 +46,12 @@ class Timeline:
     bytes_in_use: NDArray[np.int64]
     forward: int
 
-    def peak(self, gradient_share: float = 1.0) -> int:
-        """Most bytes in use at once.
+    def at_peak(self, gradient_share: float = 1.0) -> dict[str, int]:
+        """Bytes by part when most are in use.
 
         Args:
             gradient_share: Part of the gradients that counts, e.g. where they are divided among devices.
         """
-        return int(self._totals(gradient_share).max())
-
-    def at_peak(self, gradient_share: float = 1.0) -> dict[str, int]:
-        """Bytes by part when most are in use."""
         row = self.bytes_in_use[int(self._totals(gradient_share).argmax())]
         shares = (gradient_share if part == GRADIENTS else 1.0 for part in self.parts)
         return {part: round(share * int(n)) for part, share, n in zip(self.parts, shares, row, strict=True)}

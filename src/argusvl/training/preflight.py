@@ -174,9 +174,7 @@ def batch(dry: DryRun) -> CheckResult:
 def forward(dry: DryRun) -> CheckResult:
     """Whether the first losses and gradients are finite, and near what they should be."""
     record = dry.first
-    sums = dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True))
-    counted = dry.state.losses.counted_by
-    means = {name: sums[name] / count for name in sums if (count := record.counts.get(counted[name]))}
+    means = record.term_means(dry.state.losses.counted_by)
     told = f"loss {record.loss:.4g}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
     found = []
     if not record.finite:

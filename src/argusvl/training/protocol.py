@@ -1,9 +1,8 @@
 """What the engine must know of a task, and nothing more.
 
-The engine weights, adds and logs loss terms; it knows no term by name. A model's forward returns terms as
-*sums*; the batch carries the *counts* that they are divided by, so that the engine can add the counts over
-accumulation steps and ranks before the first forward and divide by the global count. (Means of micro-batches
-would give each micro-batch the same weight however many objects or tokens it holds.)
+The engine weights, adds and logs loss terms; it knows no term by name. A model's forward returns terms as *sums*; the
+batch carries the *counts* that they are divided by, which the engine adds before the first forward
+(:mod:`argusvl.training.losses`).
 """
 
 from __future__ import annotations
@@ -170,7 +169,7 @@ class LearnsAssets(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes what :meth:`state_dict` returned; an empty one is of a checkpoint of an earlier version."""
+        """Takes what :meth:`state_dict` returned."""
         ...
 
 

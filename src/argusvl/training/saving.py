@@ -119,7 +119,7 @@ def resume(state: TrainState, saved: SavedSnapshot) -> None:
     Raises:
         CheckpointError: The model, its groups or which of its parameters train are not what the run had.
     """
-    if saved.engine.max_steps not in (None, state.progress.max_steps):
+    if saved.engine.max_steps != state.progress.max_steps:
         logger.warning(
             "the run was planned for %d steps and is now for %d: the learning rates follow the new plan",
             saved.engine.max_steps,
@@ -167,8 +167,7 @@ def restore(state: TrainState, snapshot: Snapshot, where: str | Path = "the snap
     state.progress.compute_steps(state.arguments, state.progress.max_steps)
     state.policies.load_state_dict(engine.policies)
     state.window.restore(window, state.arguments.device)
-    state.window.total = engine.total_loss or 0.0
-    state.window.steps = engine.last_logged if engine.steps_taken is None else engine.steps_taken
+    state.window.total, state.window.steps = engine.total_loss, engine.steps_taken
     state.last_logged, state.evaluation_due = engine.last_logged, engine.evaluation_due
     if isinstance(state.task, LearnsAssets):
         state.task.load_state_dict(snapshot.task)

@@ -217,15 +217,11 @@ def load_shards(
 
 
 def optimizer_state_as_held(optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimizer's saved state, its whole tensors in parts where the parameters are.
-
-    Where a parameter was a scalar once and is a vector of one value now, so is what belongs to it.
-    """
+    """An optimizer's saved state, its whole tensors in parts where the parameters are."""
     parameters = itertools.chain.from_iterable(entry["params"] for entry in optimizer.param_groups)
     held = dict(state["state"])
     for number, parameter in enumerate(parameters):
         for key, value in held.get(number, {}).items():
-            if isinstance(value, Tensor) and value.numel() == parameter.numel() and key != "step":
-                value = as_held(value.reshape(parameter.shape), parameter)
-                held[number] = {**held[number], key: value}
+            if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
+                held[number] = {**held[number], key: as_held(value, parameter)}
     return {**state, "state": held}

@@ -46,7 +46,7 @@ _SCALER, SHARDS = "scaler.pt", "shards"
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """The engine's own state, the same on all ranks. What has a default, checkpoints of earlier versions lack.
+    """The engine's own state, the same on all ranks.
 
     Attributes:
         position: What a position in the order of samples depends on, by name.
@@ -65,12 +65,12 @@ class EngineState:
     evaluation_due: bool
     last_logged: int
     ema_updates: int | None
-    data: str | None = None
-    max_steps: int | None = None
-    bf16: bool | None = None
-    total_loss: float | None = None
-    steps_taken: int | None = None
-    policies: dict[str, Any] = field(default_factory=dict)
+    data: str | None
+    max_steps: int
+    bf16: bool
+    total_loss: float
+    steps_taken: int
+    policies: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Snapshot:
         weights: Parameters and buffers by name, not averaged: those that change at least.
         ranks: Of each rank, tensors and plain values only.
         task: What the task has learned beside the weights; plain values.
-        config: The run's configuration; ``None`` in checkpoints of earlier versions.
+        config: The run's configuration; empty where it was read from files, which :attr:`SavedSnapshot.config` reads.
     """
 
     engine: EngineState
@@ -91,10 +91,10 @@ class Snapshot:
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     ranks: list[dict[str, Any]]
-    task: dict[str, Any] = field(default_factory=dict)
-    averages: dict[str, Tensor] | None = None
-    scaler: dict[str, Any] | None = None
-    config: dict[str, Any] | None = None
+    task: dict[str, Any]
+    averages: dict[str, Tensor] | None
+    scaler: dict[str, Any] | None
+    config: dict[str, Any] = field(default_factory=dict)
 
     def kept(self) -> Snapshot:
         """A copy on the CPU that training does not reach."""
@@ -186,12 +186,11 @@ class SavedSnapshot:
             raise _damaged(self.checkpoint / TRAINER_STATE, error) from error
 
     @property
-    def config(self) -> dict[str, Any] | None:
+    def config(self) -> dict[str, Any]:
         """The configuration of the run that wrote it."""
-        path = self._folder / _CONFIG
-        config = self._json(_CONFIG) if path.is_file() else None
-        if config is not None and not (isinstance(config, dict) and config.get("training")):
-            raise _damaged(path, ValueError("no configuration"))
+        config = self._json(_CONFIG)
+        if not (isinstance(config, dict) and config.get("training")):
+            raise _damaged(self._folder / _CONFIG, ValueError("no configuration"))
         return config
 
     def read_weights(self, network: PreTrainedModel) -> None:
@@ -224,8 +223,8 @@ class SavedSnapshot:
                 number, _, key = name.partition("/")
                 state["state"][int(number)][key] = tensor
         elif self.engine.ema_updates is not None:
-            weights |= _as_now(load_safetensors(self._folder / _RAW_WEIGHTS), trained)
-            averages = _as_now(load_safetensors(self._folder / _AVERAGES), trained)
+            weights |= load_safetensors(self._folder / _RAW_WEIGHTS)
+            averages = load_safetensors(self._folder / _AVERAGES)
         scaler = self.checkpoint / _SCALER
         return Snapshot(
             engine=self.engine,
@@ -234,7 +233,7 @@ class SavedSnapshot:
             optimizer=state,
             scheduler=_torch_file(self.checkpoint / SCHEDULER),
             ranks=_torch_file(self._folder / _RANKS),
-            task=self._json(_TASK) if (self._folder / _TASK).is_file() else {},
+            task=self._json(_TASK),
             averages=averages,
             scaler=_torch_file(scaler) if scaler.is_file() else None,
         )
@@ -244,14 +243,6 @@ class SavedSnapshot:
             return read_json(self._folder / name)
         except (OSError, ValueError) as error:
             raise _damaged(self._folder / name, error) from error
-
-
-def _as_now(saved: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A value that was a scalar once is a vector of one now: FSDP2 has no parts of scalars."""
-    return {
-        name: tensor.reshape(trained[name].shape) if tensor.ndim == 0 and name in trained else tensor
-        for name, tensor in saved.items()
-    }
 
 
 def _torch_file(path: Path) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +89,11 @@ class StepRecord:
         values = torch.stack([one.to(device) for one in self.attention.values()]).tolist()
         pairs = zip(self.attention, values, strict=True)
         return {name: value for name, value in pairs if math.isfinite(value)}
+
+    def term_means(self, counted_by: Mapping[str, str]) -> dict[str, float]:
+        """Each term's sum over what it is counted by, of those that have something to be counted by."""
+        sums = zip(self.terms, self.sums.sum(0).tolist(), strict=True)
+        return {name: value / count for name, value in sums if (count := self.counts[counted_by[name]])}
 
     def first_non_finite_term(self) -> tuple[str, int] | None:
         """The first loss term that is not finite, in declared order, and the first micro-batch that shows it."""

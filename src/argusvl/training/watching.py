@@ -198,15 +198,8 @@ class RunWatch(Listener):
         if self._steps == _CALLS_COUNTED:
             self._calls.stop_counting_calls()
         self._calls.finish_step(record.step)
-        if not looked:
-            return
-        counted = {name: record.counts.get(term) for name, term in self._state.losses.counted_by.items()}
-        sums = record.sums.sum(0).tolist()
-        evidence.steps[-1].terms = {
-            name: value / count
-            for name, value in zip(record.terms, sums, strict=True)
-            if (count := counted.get(name))
-        }
+        if looked:
+            evidence.steps[-1].terms = record.term_means(self._state.losses.counted_by)
 
     def _look(self, evidence: Evidence, record: StepRecord) -> None:
         self._parameters.finish_step()

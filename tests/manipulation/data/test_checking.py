@@ -40,7 +40,7 @@ def test_a_good_hand_passes(make_hand: MakeHand) -> None:
     seen = project(joints, K)
     box = np.concatenate([seen.min(0), seen.max(0)])
     held = ObjectPose("can", POSE)
-    good = record(joints, box_xyxy_px=box, joints_px=seen, vertices_m=joints.repeat(3, 0), held=held)
+    good = record(joints, box_xyxy_px=box, joints_px=seen, held=held)
     assert good.shows_hand
 
 
@@ -86,7 +86,6 @@ def one_joint(joints: np.ndarray, value: Any) -> np.ndarray:
         ("hand-other-side", "declared a left hand", lambda hand: {"side": "left"}),
         ("malformed-hand-record", "expected left or right", lambda hand: {"side": "Right"}),
         ("malformed-hand-record", "expected [21, 3], got [20, 3]", lambda hand: {"joints_m": hand[:20]}),
-        ("malformed-hand-record", "vertices_m", lambda hand: {"vertices_m": np.full((9, 3), np.nan)}),
         (
             "malformed-hand-record",
             "a mirror",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,12 @@ def test_the_crop_is_square_about_the_box_and_holds_all_of_the_hand(records: lis
     assert extent == pytest.approx(96 / 1.25, rel=0.02)
 
 
+def test_a_picture_that_was_resized_before_is_refused(records: list[HandRecord], tmp_path: Path) -> None:
+    Image.new("RGB", (120, 115)).save(tmp_path / "half.png")
+    with pytest.raises(DataError, match="a picture of 120×115 for a record of 240×230"):
+        cut_out(replace(records[0], image=tmp_path / "half.png"), SETTINGS)
+
+
 def test_predictions_go_back_to_the_pictures_camera(records: list[HandRecord]) -> None:
     for record in records[:4]:
         crop = cut_out(record, SETTINGS, STRONG, np.random.default_rng(0))
@@ -73,7 +80,13 @@ def test_the_same_seed_epoch_and_index_give_the_same_crop(records: list[HandReco
     again.set_epoch(1)
     assert not np.array_equal(first[3].pixels, again[3].pixels)
     assert first.fingerprint() == again.fingerprint()
-    assert first.fingerprint() != HandDataset(records[1:], SETTINGS).fingerprint()
+    for change in (
+        {"contact": np.ones(21, bool)},
+        {"box_xyxy_px": np.array([0.0, 0, 200, 200])},
+        {"held": None},
+    ):
+        others = [replace(records[0], **change), *records[1:]]
+        assert first.fingerprint() != HandDataset(others, SETTINGS).fingerprint()
 
 
 def test_a_batch_has_what_losses_are_divided_by(records: list[HandRecord]) -> None:

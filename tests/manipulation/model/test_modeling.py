@@ -107,12 +107,6 @@ def test_a_frozen_encoder_is_frozen_after_loading(tmp_path: Path) -> None:
     assert before == after != set()
 
 
-def test_parameters_are_told_apart_by_the_beginning_of_their_names(make_model: Make) -> None:
-    # And so there is no weight of a loss among them that could learn to be small.
-    beginnings = {name.split(".")[0] for name, _ in make_model().named_parameters()}
-    assert beginnings == {"encoder", "decoder", "refinement", "heads"}
-
-
 def test_every_parameter_is_trained(make_model: Make, make_batch: Make) -> None:
     model, batch = make_model(wide_initialisation=True), make_batch(8)
     total(model(**batch), batch).backward()

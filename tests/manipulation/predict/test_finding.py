@@ -65,7 +65,7 @@ def test_hands_of_unseen_scenes_are_found(scenes: Path, capsys: pytest.CaptureFi
 
 def test_the_side_is_told_from_the_picture() -> None:
     predictor = HandPredictor.from_pretrained("argus-hand")
-    drawn = [draw(77, index) for index in range(40)]
+    drawn = [draw(77, index, (224, 224))[:2] for index in range(40)]
     queries = [HandQuery(scene.box, None, scene.camera) for _, scene in drawn]
     found = predictor.predict([image for image, _ in drawn], queries)
     right = [hand.side == scene.side for hand, (_, scene) in zip(found, drawn, strict=True)]
@@ -75,7 +75,7 @@ def test_the_side_is_told_from_the_picture() -> None:
 def test_a_track_is_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     track = []
     for index in range(3):
-        image, scene = draw(5, index)
+        image, scene, _ = draw(5, index, (224, 224))
         image.save(tmp_path / f"{index}.png")
         entry = {"bbox_2d": scene.box.tolist(), "label": f"{scene.side} hand"}
         track.append({"image": f"{index}.png", "objects": [entry] if index else []})

@@ -92,8 +92,8 @@ def test_a_picture_shows_the_hand_where_it_is_said_to_be() -> None:
 
 
 def test_a_picture_hangs_on_seed_and_number_alone() -> None:
-    first, scene = hands.draw(3, 5, width=128, height=112)
-    again, same = hands.draw(3, 5, width=128, height=112)
-    other, _ = hands.draw(3, 6, width=128, height=112)
+    first, scene, _ = hands.draw(3, 5, (128, 112))
+    again, same, _ = hands.draw(3, 5, (128, 112))
+    other, _, _ = hands.draw(3, 6, (128, 112))
     assert first.tobytes() == again.tobytes() != other.tobytes() and first.size == (128, 112)
     np.testing.assert_array_equal(scene.joints, same.joints)

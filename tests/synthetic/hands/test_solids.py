@@ -1,4 +1,4 @@
-"""Simple solids: surface, distance, symmetries and extent say the same thing."""
+"""Simple solids: surface, distance and extent say the same thing."""
 
 from __future__ import annotations
 
@@ -49,18 +49,9 @@ def test_points_are_even_over_the_surface(solid: Primitive) -> None:
 
 
 @each
-def test_symmetries_are_rotations_that_leave_the_solid_as_it_is(solid: Primitive) -> None:
-    generator = np.random.default_rng(2)
-    points = generator.uniform(-0.15, 0.15, (200, 3))
-    turns = solid.symmetries(steps=8)
-    np.testing.assert_array_equal(turns[0], np.eye(3))
-    for turn in turns:
-        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
-        assert np.linalg.det(turn) > 0
-        np.testing.assert_allclose(solid.distance(points @ turn.T), solid.distance(points), atol=1e-12)
-    assert len(turns) == {"box": 4, "cylinder": 16, "sphere": 1, "capsule": 16, "cone": 8}[solid.kind]
-    mirrored = points * [-1, 1, 1]
-    np.testing.assert_allclose(solid.distance(mirrored), solid.distance(points))
+def test_a_mirror_leaves_a_solid_as_it_is(solid: Primitive) -> None:
+    points = np.random.default_rng(2).uniform(-0.15, 0.15, (200, 3))
+    np.testing.assert_allclose(solid.distance(points * [-1, 1, 1]), solid.distance(points))
 
 
 @pytest.mark.parametrize(

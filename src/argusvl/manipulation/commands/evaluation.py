@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,7 +81,7 @@ def evaluate_checkpoint(
         "task": "manipulation",
         **found.scalars,
         "hands": found.figures.hands,
-        "per_joint_mm": found.figures.to_dict()["per_joint_mm"],
+        "per_joint_mm": {k: None if isnan(v) else v for k, v in found.figures.per_joint_mm.items()},
         "collapsed": list(found.figures.collapsed),
     }
     if results is not None:

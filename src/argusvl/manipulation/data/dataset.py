@@ -75,15 +75,24 @@ def cut_out(
 
     Raises:
         ImageError: The picture cannot be read, or its EXIF tag turns it.
+        DataError: It has not the record's size.
     """
     assert record.box_xyxy_px is not None
+    picture = open_image(record.image, exif="refuse")
+    if picture.size != record.size:
+        stated, found = (f"{width}×{height}" for width, height in (record.size, picture.size))
+        raise DataError(
+            f"a picture of {found} for a record of {stated}",
+            where=record.source,
+            remedy="give the picture as it is stored: the change scales it",
+        )
     changes = augmentation or NO_CHANGE
     change = changes.crop(record.box_xyxy_px, settings.margin, settings.size, rng)
     if record.side == "left":
         change = change.then(PictureMap.mirror(change.size))
-    view = view_of(record, change, open_image(record.image, exif="refuse"))
-    pixels = np.asarray(view.picture) if rng is None else changes.recolour(view.picture, rng)
-    return HandCrop(pixels, view)
+    crop = change.picture(picture)
+    pixels = np.asarray(crop) if rng is None else changes.recolour(crop, rng)
+    return HandCrop(pixels, view_of(record, change))
 
 
 class HandDataset(Dataset[HandCrop]):
@@ -114,9 +123,11 @@ class HandDataset(Dataset[HandCrop]):
     def fingerprint(self) -> str:
         """Changes with the pictures' names and the labels."""
         digest = hashlib.sha256()
-        for record in self.records:
-            digest.update(f"{record.image.name} {record.side}".encode())
-            digest.update(record.joints_m.tobytes() + record.camera.tobytes())
+        for one in self.records:
+            held, pose = ("", None) if one.held is None else (one.held.name, one.held.camera_from_object)
+            digest.update(f"{one.image.name} {one.side} {held}".encode())
+            for label in (one.joints_m, one.camera, one.box_xyxy_px, one.joints_px, one.contact, pose):
+                digest.update(b"none" if label is None else label.tobytes())
         return digest.hexdigest()
 
     def __len__(self) -> int:

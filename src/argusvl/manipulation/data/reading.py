@@ -42,5 +42,11 @@ def open_hands(path: Path, format_name: Format, options: Mapping[str, Any]) -> H
     if missing:
         remedy = f"give --option {missing[0]}=…; in a configuration, train_options and val_options hold them"
         raise ConfigError(f"the reader {format_name} needs {', '.join(missing)}", where=path, remedy=remedy)
-    found: HandData = reader(path, **{n: tuple(v) if isinstance(v, list) else v for n, v in options.items()})
+    given = {}
+    for name, value in options.items():
+        # On the command line a list is names between commas.
+        several = isinstance(known[name].default, tuple) and isinstance(value, str)
+        values = value.split(",") if several else value
+        given[name] = tuple(values) if isinstance(values, list) else values
+    found: HandData = reader(path, **given)
     return found

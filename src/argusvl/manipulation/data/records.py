@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from argus_doctor.findings import catalogue
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import (
@@ -59,7 +57,6 @@ class HandRecord:
         box_xyxy_px: ``[4]`` float64 inside the picture; ``None`` where no part of a hand is in it.
         joints_px: ``[21, 2]`` float64 where 2-D joints are marked, ``nan`` for those that are not; they may lie
             outside the picture.
-        vertices_m: ``[V, 3]`` float64, camera's frame.
         held: The object that it holds.
         contact: ``[21]`` bool: whether the hand's surface near the joint touches what it holds; ``None`` where that is
             not known.
@@ -78,7 +75,6 @@ class HandRecord:
     source: str
     box_xyxy_px: Floats | None = None
     joints_px: Floats | None = None
-    vertices_m: Floats | None = None
     held: ObjectPose | None = None
     contact: Bools | None = None
     box_given: bool = True
@@ -104,9 +100,6 @@ class HandRecord:
                 return "malformed-hand-record", f"{name}: expected {list(shape)}, got {list(array.shape)}"
         if self.side not in ("left", "right"):
             return "malformed-hand-record", f"side: expected left or right, got {self.side!r}"
-        vertices = self.vertices_m
-        if vertices is not None and (vertices.shape[1:] != (3,) or not np.isfinite(vertices).all()):
-            return "malformed-hand-record", f"vertices_m: expected finite [V, 3], got {list(vertices.shape)}"
         box, pose = self.box_xyxy_px, None if self.held is None else self.held.camera_from_object
         stated = {"joints_px": self.joints_px, "box": box if self.box_given else None}
         return (

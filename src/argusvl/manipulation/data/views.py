@@ -1,4 +1,4 @@
-"""A record as it is in a changed picture: pixels, K, joints, side and object changed by one map, together.
+"""A record as it is in a changed picture: K, joints, side and object changed by the map of its pixels, together.
 
 What leaves some of it behind (a crop whose labels stay, a mirror that keeps a right hand) cannot be written with this.
 """
@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from PIL import Image
-
-from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import Bools, Floats, Side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.synthetic.hands.camera import PictureMap, project
@@ -26,7 +23,6 @@ class HandView:
         held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
     """
 
-    picture: Image.Image
     camera: Floats
     turn: Floats
     side: Side
@@ -37,19 +33,8 @@ class HandView:
     contact: Bools | None
 
 
-def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> HandView:
-    """What a record says after a change of its picture's pixels.
-
-    Raises:
-        DataError: The picture has not the record's size.
-    """
-    if picture.size != record.size:
-        stated, found = (f"{width}×{height}" for width, height in (record.size, picture.size))
-        raise DataError(
-            f"a picture of {found} for a record of {stated}",
-            where=record.source,
-            remedy="give the picture as it is stored: the change scales it",
-        )
+def view_of(record: HandRecord, change: PictureMap) -> HandView:
+    """What a record says after a change of its picture's pixels."""
     camera, turn = change.camera(record.camera)
     joints = record.joints_m @ turn.T
     marks = project(joints, camera) if record.joints_px is None else change.points_px(record.joints_px)
@@ -62,7 +47,6 @@ def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> Han
             pose[:, 0] *= -1
         held = replace(held, camera_from_object=pose)
     return HandView(
-        picture=change.picture(picture),
         camera=camera,
         turn=turn,
         side=side,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -23,9 +22,6 @@ from argusvl.synthetic.hands.camera import project
 from argusvl.training.parallel import Parallel
 from argusvl.training.sandbox import evaluation_sandbox
 
-_NO_PICTURE = Image.new("RGB", (1, 1))
-"""In the place of a crop's: an evaluation keeps the labels of all hands, and of none the pixels."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HandEvaluation:
@@ -34,7 +30,7 @@ class HandEvaluation:
     Attributes:
         figures: Refined, beside the mean pose.
         coarse: Before refinement.
-        views: What is true of each, in the crop; without its picture.
+        views: What is true of each, in the crop.
         scalars: All figures by the names of :data:`~argusvl.manipulation.measure.metrics.FIGURES`.
     """
 
@@ -94,7 +90,7 @@ def evaluate_dataset(
             pixels, cameras = pixel_values([c.pixels for c in crops]), [c.view.camera for c in crops]
             found = predict_crops(model, pixels, cameras, turns)
             for crop, one in zip(crops, found, strict=True):
-                rows.append((next(numbers), one, replace(crop.view, picture=_NO_PICTURE)))
+                rows.append((next(numbers), one, crop.view))
         return rows
 
     with evaluation_sandbox(model):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -108,15 +107,6 @@ class HandFigures:
         """The joints with the largest errors, worst first."""
         known = [(name, error) for name, error in self.per_joint_mm.items() if not math.isnan(error)]
         return sorted(known, key=lambda one: -one[1])[:most]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: ``nan`` becomes ``None``."""
-        figures = {
-            name: {"value": _null(one.value), "mean_pose": _null(one.mean_pose), "collapsed": one.collapsed}
-            for name, one in self.figures.items()
-        }
-        per_joint = {name: _null(error) for name, error in self.per_joint_mm.items()}
-        return {"hands": self.hands, "figures": figures, "per_joint_mm": per_joint}
 
 
 def mean_pose(joints_m: Floats, valid: Bools) -> Floats:
@@ -282,7 +272,3 @@ def _over_hands(values: Floats) -> Floats:
 def _mean(values: Floats) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
-
-
-def _null(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
@@ -28,10 +28,10 @@ KINDS_OF_SYMMETRY = ("none", "box", "axial", "axial_flip", "sphere")
 class HandConfig(PreTrainedConfig):
     """Shape of an :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
 
-    Args:
+    Attributes:
         image_size: Side of the square crops, pixels; a multiple of 32.
         encoder: ``small`` (convolutions and attention, trained here), ``efficientnet-lite0``, or ``hub``.
-        encoder_config: Configuration of the ``hub`` encoder, or its dictionary.
+        encoder_config: Configuration of the ``hub`` encoder; its dictionary may be given.
         encoder_channels: Of the ``small`` encoder at strides 2, 4, 8, 16 and 32.
         encoder_stages: Of EfficientNet, 5 or 7: with five, the coarsest map is made by the decoder's neck, of dense
             convolutions, in less time and with half of the weights.
@@ -58,51 +58,34 @@ class HandConfig(PreTrainedConfig):
 
     model_type = "argus_hand"
 
-    def __init__(
-        self,
-        image_size: int = 128,
-        encoder: str = SMALL,
-        encoder_config: PreTrainedConfig | dict[str, Any] | None = None,
-        encoder_channels: Sequence[int] = (24, 48, 96, 160, 192),
-        encoder_stages: int = 7,
-        encoder_layers: int = 2,
-        encoder_frozen_stages: int = 0,
-        positions: bool = True,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        num_heads: int = 4,
-        ffn_size: int = 256,
-        num_refinement_steps: int = 2,
-        sigma_reparam: bool = True,
-        dropout: float = 0.0,
-        wide_initialisation: bool = False,
-        objects: Sequence[str] = (),
-        object_symmetries: Mapping[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if isinstance(encoder_config, dict):
-            values = dict(encoder_config)
-            encoder_config = CONFIG_MAPPING[values.pop("model_type")](**values)
-        self.image_size = image_size
-        self.encoder = encoder
-        self.encoder_config = encoder_config
-        self.encoder_channels = list(encoder_channels)
-        self.encoder_stages = encoder_stages
-        self.encoder_layers = encoder_layers
-        self.encoder_frozen_stages = encoder_frozen_stages
-        self.positions = positions
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.ffn_size = ffn_size
-        self.num_refinement_steps = num_refinement_steps
-        self.sigma_reparam = sigma_reparam
-        self.dropout = dropout
-        self.wide_initialisation = wide_initialisation
-        self.objects = list(objects)
-        self.object_symmetries = dict(object_symmetries or {})
+    image_size: int = 128
+    encoder: str = SMALL
+    encoder_config: Any = None
+    encoder_channels: list[int] = field(default_factory=lambda: [24, 48, 96, 160, 192])
+    encoder_stages: int = 7
+    encoder_layers: int = 2
+    encoder_frozen_stages: int = 0
+    positions: bool = True
+    hidden_size: int = 128
+    num_layers: int = 2
+    num_heads: int = 4
+    ffn_size: int = 256
+    num_refinement_steps: int = 2
+    sigma_reparam: bool = True
+    dropout: float = 0.0
+    wide_initialisation: bool = False
+    objects: list[str] = field(default_factory=list)
+    object_symmetries: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.encoder_config, dict):
+            values = dict(self.encoder_config)
+            self.encoder_config = CONFIG_MAPPING[values.pop("model_type")](**values)
+        # Any sequence may be given, and null for nothing.
+        self.encoder_channels, self.objects = list(self.encoder_channels), list(self.objects or ())
+        self.object_symmetries = dict(self.object_symmetries or {})
         self._check()
-        super().__init__(**kwargs)
+        super().__post_init__(**kwargs)
 
     def symmetry_of(self, name: str) -> str:
         """One of :data:`KINDS_OF_SYMMETRY`."""

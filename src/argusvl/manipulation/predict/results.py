@@ -26,14 +26,13 @@ def write_dexycb_results(path: str | Path, joints_m: Mapping[int, Floats]) -> No
     write_text_atomically(path, "".join(lines))
 
 
-def write_freihand_results(path: str | Path, joints_m: Floats, vertices_m: Floats | None = None) -> None:
+def write_freihand_results(path: str | Path, joints_m: Floats) -> None:
     """Writes FreiHAND's ``pred.json``: a list of all joints and a list of all vertices, in metres.
 
-    ``joints_m`` is ``[N, 21, 3]``, of all samples of the evaluation part, in its order. Where no vertices ``[N, V, 3]``
-    are predicted, zeros are written, as that evaluator asks for both.
+    ``joints_m`` is ``[N, 21, 3]``, of all samples of the evaluation part, in its order. That evaluator asks for both:
+    of the vertices, which are not predicted, zeros are written.
     """
-    vertices = np.zeros((len(joints_m), 778, 3)) if vertices_m is None else _finite(vertices_m, "vertices")
-    value = [_finite(joints_m, "joints").round(7).tolist(), vertices.round(7).tolist()]
+    value = [_finite(joints_m, "joints").round(7).tolist(), np.zeros((len(joints_m), 778, 3)).tolist()]
     write_text_atomically(path, json.dumps(value))
 
 

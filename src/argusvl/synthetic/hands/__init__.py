@@ -57,23 +57,16 @@ def generate(
         return
     with atomic_folder(Path(out)) as work:
         (work / "images").mkdir()
-        draw = partial(_draw_some, work, seed, (width, height), pictures)
-        drawn = drawn_in_order(draw, images, workers)
+        some = partial(_draw_some, work, seed, (width, height), pictures)
+        drawn = drawn_in_order(some, images, workers)
         write_hands(work, list(track(drawn, images, f"Drawing {NAME}", enabled=progress)))
         write_manifest(work, source, {})
 
 
 def draw(
-    seed: int, index: int, *, width: int = 224, height: int = 224, pictures: Sequence[Path] = ()
-) -> tuple[Image.Image, Scene]:
-    """Picture ``index`` of a set, from 0, without any file, as it was before the JPEG, and what it shows."""
-    image, scene, _ = _drawn(seed, index, (width, height), pictures)
-    return image, scene
-
-
-def _drawn(
-    seed: int, index: int, size: tuple[int, int], pictures: Sequence[Path]
+    seed: int, index: int, size: tuple[int, int], pictures: Sequence[Path] = ()
 ) -> tuple[Image.Image, Scene, Exposure]:
+    """Picture ``index`` of a set, from 0, before the JPEG; what it shows, and how it was taken."""
     rng = picture_source(NAME, VERSION, seed, "set", index)
     # Two sources: what there is stays, whatever is changed about how it looks.
     geometry, looks = (np.random.default_rng(rng.getrandbits(128)) for _ in range(2))
@@ -87,7 +80,7 @@ def _draw_some(
 ) -> list[dict[str, Any]]:
     entries = []
     for index in indices:
-        image, scene, exposure = _drawn(seed, index, size, pictures)
+        image, scene, exposure = draw(seed, index, size, pictures)
         name = f"images/{index:06d}.jpg"
         image.save(folder / name, format="JPEG", quality=exposure.quality)
         held = None if scene.solid is None or scene.pose is None else (scene.solid.kind, scene.pose)

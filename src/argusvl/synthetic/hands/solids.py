@@ -1,4 +1,4 @@
-"""Simple solids by kind and size: their surface, the distance to it, and what turns leave them as they are.
+"""Simple solids by kind and size: their surface, and the distance to it.
 
 Each stands in its own frame, metres, its centre in the origin; what has an axis has it along z, and a cone's tip is up
 (+z). All look the same in a mirror, so a mirrored one is the same solid.
@@ -108,24 +108,6 @@ class Primitive:
         points = np.concatenate([around * radius[:, None], height[:, None]], axis=1)
         normals = np.concatenate([around * outward[:, :1], outward[:, 1:]], axis=1)
         return points, normals
-
-    def symmetries(self, steps: int = 36) -> Floats:
-        """``[G, 3, 3]``: rotations that leave it as it is, the one that does nothing first.
-
-        Args:
-            steps: Into how many a free turn about the axis is divided. A sphere, which any rotation leaves as it is,
-                has no list of them: its rotation cannot be told, and this gives the first one only.
-        """
-        half_turns = [np.diag([1.0, 1.0, 1.0]), np.diag([1.0, -1.0, -1.0])]
-        match self.kind:
-            case "sphere":
-                return np.eye(3)[None]
-            case "box":
-                return np.array([*half_turns, np.diag([-1.0, 1.0, -1.0]), np.diag([-1.0, -1.0, 1.0])])
-        angles = 2 * np.pi * np.arange(steps) / steps
-        cos, sin, zero = np.cos(angles), np.sin(angles), np.zeros(steps)
-        turns = np.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1], axis=1).reshape(-1, 3, 3)
-        return turns if self.kind == "cone" else np.concatenate([turns @ half for half in half_turns])
 
     def _profile(self) -> Floats:
         """Corners ``[N, 2]`` of (radius, z) whose turning about z gives the solid, from the lower end to the upper."""

@@ -323,7 +323,7 @@ def draw_bottle(sheet: Sheet, look: Look) -> None:
     w = rng.uniform(0.34, 0.46) * r
     neck = rng.uniform(0.34, 0.45) * w
     top = -r if look.state == "open" else -0.8 * r
-    shape = outlines.joined(
+    shape = np.concatenate(
         [
             outlines.points((-neck, top), (neck, top), (neck, -0.45 * r)),
             outlines.arc(w - 0.3 * w, -0.1 * r, 0.3 * w, -80, 0, 6),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -43,9 +42,9 @@ def rounded(x0: float, y0: float, x1: float, y1: float, radius: float) -> Outlin
     return np.concatenate([arc(x, y, r, start, start + 90, 6) for x, y, start in corners])
 
 
-def regular(sides: int, radius: float, first: float = -90.0) -> Outline:
-    """A regular polygon; ``first`` is the direction of a corner in degrees."""
-    angles = np.radians(first) + np.arange(sides) * (2 * math.pi / sides)
+def regular(sides: int, radius: float) -> Outline:
+    """A regular polygon with a corner at the top."""
+    angles = np.radians(-90.0) + np.arange(sides) * (2 * math.pi / sides)
     return radius * np.stack((np.cos(angles), np.sin(angles)), axis=1)
 
 
@@ -118,9 +117,9 @@ def ribbon(path: Outline, width: float) -> Outline:
     return np.concatenate([path + normals, caps[0], (path - normals)[::-1], caps[1]])
 
 
-def wave(rng: Random, length: float, sway: float, n: int = 28) -> Outline:
+def wave(rng: Random, length: float, sway: float) -> Outline:
     """A smooth open path from left to right with one or two bends."""
-    t = np.linspace(-1, 1, n)
+    t = np.linspace(-1, 1, 28)
     bends = rng.choice((0.5, 1.0, 1.0, 1.5))
     return np.stack((length * t, sway * np.sin(bends * math.pi * t + rng.uniform(0, math.pi))), axis=1)
 
@@ -131,12 +130,7 @@ def moved(outline: Outline, x: float, y: float, degrees: float = 0.0) -> Outline
     return outline @ np.array(((cos, sin), (-sin, cos))) + (x, y)
 
 
-def around(count: int, radius: float, first: float = 0.0) -> list[tuple[float, float]]:
+def around(count: int, radius: float) -> list[tuple[float, float]]:
     """Points at equal distances on a circle."""
-    angles = [math.radians(first) + 2 * math.pi * i / count for i in range(count)]
+    angles = [2 * math.pi * i / count for i in range(count)]
     return [(radius * math.cos(a), radius * math.sin(a)) for a in angles]
-
-
-def joined(outlines: Sequence[Outline]) -> Outline:
-    """All points of several outlines."""
-    return np.concatenate(list(outlines))

@@ -253,7 +253,7 @@ class Policies:
         """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
         for policy, values in self._each_with(state):
             policy.load_state_dict(values)
-        self._changes = [_change(*one) for one in state.get("scaled", ())]
+        self._changes = [_change(*one) for one in state["scaled"]]
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """Lets each take from what :meth:`state_dict` returned before the roll-back what it must not forget."""
@@ -263,7 +263,7 @@ class Policies:
         self._changes = [change for change in changes if change.stays or change.first <= step]
 
     def _each_with(self, state: Mapping[str, Any]) -> Iterator[tuple[Policy, Mapping[str, Any]]]:
-        saved = [(str(name), values) for name, values in state.get("policies", ())]
+        saved = [(str(name), values) for name, values in state["policies"]]
         for policy in self._policies:
             for position, (name, values) in enumerate(saved):
                 if name == type(policy).__name__:
@@ -272,8 +272,8 @@ class Policies:
                     break
 
 
-def _change(factor: float, last: int, clip: float = 1.0, first: int = 0, stays: bool = True) -> _Change:
-    """As a state has it; those of older checkpoints hold from their first step and after roll-backs."""
+def _change(factor: float, last: int, clip: float, first: int, stays: bool) -> _Change:
+    """From a row of the state."""
     plan = Plan(rates={"*": float(factor)}, clip=float(clip))
     return _Change(plan, int(first), int(last), bool(stays))
 

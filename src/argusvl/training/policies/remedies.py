@@ -264,10 +264,10 @@ class Remedies(Policy):
             rates=state["rates"],
             weights=state["weights"],
             clip=float(state["clip"]),
-            thawed=frozenset(state.get("thawed", ())),  # checkpoints from before have neither
+            thawed=frozenset(state["thawed"]),
         )
         self._attempts = int(state["attempts"])
-        self._rests = set(state.get("rests", ()))
+        self._rests = set(state["rests"])
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """What was tried and what holds stay; what was seen of the steps that are given up goes."""

@@ -150,7 +150,6 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
     ("slug", "said", "change"),
     [
         ("camera-missing", "no K", put("K", None)),
-        ("camera-malformed", "singular", put("K", [[0, 0, 0]] * 3)),
         ("malformed-hand-record", "expected shape [3, 3], got [2, 2]", put("K", [[1, 0], [0, 1]])),
         ("camera-other-resolution", "K is for pictures of 640×480", put("K_size", [640, 480])),
         ("malformed-hand-record", "'K_size': missing", put("K_size", None)),
@@ -160,7 +159,6 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
             put("K_size", [float("inf"), float("nan")]),
         ),
         ("camera-other-resolution", "2 times K", put("K", (K * [[0.5], [0.5], [1]]).tolist())),
-        ("box-out-of-bounds", "outside the image", put("hand.box", [0, 0, 400, 100])),
         ("malformed-hand-record", "'contact'", put("hand.contact", [True, False])),
         ("malformed-hand-record", "'contact'", put("hand.contact", [1] * 21)),
         (
@@ -173,7 +171,6 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
             "no size of a box",
             put("hand.held", lambda held: held | {"name": "box", "size": [1, 2]}),
         ),
-        ("box-inverted", "inverted", put("hand.box", [100, 100, 90, 120])),
         ("malformed-hand-record", "'box'", put("hand.box", [1, 2, 3])),
         ("joints-placeholder", "index_pip", put("hand.joints", lambda old: replaced(old, [-1, -1, -1]))),
         (
@@ -185,7 +182,6 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
         ("malformed-hand-record", "'joints'", put("hand.joints", lambda old: replaced(old, [1, 2]))),
         ("malformed-hand-record", "'joints'", put("hand.joints", lambda old: replaced(old, ["1", 2, 3]))),
         ("joints-other-unit", "millimetres read as metres", put("unit", "m")),
-        ("joints-other-unit", "millimetres read as centimetres", put("unit", "cm")),
         ("malformed-hand-record", "'unit': found \"inch\"", put("unit", "inch")),
         ("malformed-hand-record", "'unit': missing", put("unit", None)),
         ("malformed-hand-record", "'pixel_origin': missing", put("pixel_origin", None)),
@@ -194,7 +190,6 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
         ("malformed-hand-record", "'side': missing", put("hand.side", None)),
         ("malformed-hand-record", "unknown field 'joint'; did you mean 'joints'", put("hand.joint", [])),
         ("malformed-hand-record", "unknown field 'units'; did you mean 'unit'", put("units", "m")),
-        ("malformed-hand-record", "stretched", put("hand.held", {"name": "cup", "pose": [[2, 0, 0, 0]] * 3})),
         (
             "malformed-hand-record",
             "an object of 120 m, in the declared unit mm",
@@ -294,13 +289,10 @@ def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -
     [
         ("camera-missing", "no K", "cam_param", None),
         ("malformed-hand-record", "'focal': missing", "cam_param", {"princpt": [1, 2]}),
-        ("camera-malformed", "fx, fy > 0", "cam_param", {"focal": [-400, 400], "princpt": [160, 120]}),
         ("camera-other-resolution", "0.5 times K", "cam_param", {"focal": [800, 800], "princpt": [320, 240]}),
-        ("box-out-of-bounds", "outside", "bbox", [300, 200, 30, 30]),
         ("malformed-hand-record", "'image_id': found 99", "image_id", 99),
         ("malformed-hand-record", "'image_id': found [3]", "image_id", [3]),
         ("malformed-hand-record", "'hand_type'", "hand_type", "interacting"),
-        ("hand-other-side", "declared a left hand", "hand_type", "left"),
         ("malformed-hand-record", "'joints_coord_cam': missing", "joints_coord_cam", None),
         ("malformed-hand-record", "'joint_valid'", "joint_valid", [1, 1]),
         ("malformed-hand-record", "'joint_valid'", "joint_valid", [1, [1, 1]]),

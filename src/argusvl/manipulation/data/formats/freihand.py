@@ -1,8 +1,8 @@
 """FreiHAND: right hands in pictures of 224 × 224 pixels, each training sample with four backgrounds.
 
 The folder holds ``training/rgb/NNNNNNNN.jpg`` and ``evaluation/rgb/…``, and beside them lists in JSON:
-``training_K.json`` (3 × 3), ``training_xyz.json`` (21 × 3, metres) and ``training_verts.json`` (778 × 3). The pictures
-of version v of sample k have the number ``k + v · samples``. The data are for research, not for commercial use.
+``training_K.json`` (3 × 3) and ``training_xyz.json`` (21 × 3, metres). The pictures of version v of sample k have the
+number ``k + v · samples``. The data are for research, not for commercial use.
 """
 
 from __future__ import annotations
@@ -30,19 +30,13 @@ class FreiHand(HandData):
         root: The folder with ``training_K.json``, or ``evaluation_K.json``.
         part: ``training``, or ``evaluation``, whose joints were published later.
         versions: Which backgrounds; ``evaluation`` has ``gs`` alone.
-        vertices: Whether to read the surface too, a file of 1 GB.
 
     Raises:
         DataError: The folder is another, or its lists are of unequal length.
     """
 
     def __init__(
-        self,
-        root: str | Path,
-        part: Part = "training",
-        *,
-        versions: tuple[str, ...] = ("gs",),
-        vertices: bool = False,
+        self, root: str | Path, part: Part = "training", *, versions: tuple[str, ...] = ("gs",)
     ) -> None:
         base.one_of(part, ("training", "evaluation"), "part", root)
         expected = f"{part}_K.json, {part}_xyz.json and {part}/rgb/"
@@ -55,8 +49,7 @@ class FreiHand(HandData):
             remedy = "unpack the pictures beside the lists"
             raise DataError(f"no {part}/rgb/", where=self.root, remedy=remedy, slug="hand-data-wrong-folder")
         self._part, self._versions = part, versions
-        names = ("K", "xyz", "verts") if vertices else ("K", "xyz")
-        self._lists = {name: self._list(name) for name in names}
+        self._lists = {name: self._list(name) for name in ("K", "xyz")}
         lengths = {name: len(values) for name, values in self._lists.items()}
         if len(set(lengths.values())) != 1:
             told = ", ".join(f"{count} in {part}_{name}.json" for name, count in lengths.items())
@@ -77,10 +70,6 @@ class FreiHand(HandData):
         camera = base.parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
         written = base.numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
         joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
-        vertices = None
-        if "verts" in self._lists:
-            place = source.replace("_xyz", "_verts")
-            vertices = base.numbers(self._lists["verts"][sample], (-1, 3), "verts", place)
         return HandRecord(
             image=image,
             size=size,
@@ -90,7 +79,6 @@ class FreiHand(HandData):
             joint_valid=valid,
             source=source,
             box_xyxy_px=base.box_of_joints(joints, valid, camera, size),
-            vertices_m=vertices,
             box_given=False,
         )
 
