@@ -132,6 +132,12 @@ FAULTS = [
     ),
     ("learning-rate-vanished", "plain", "losses.append(loss.item())", "schedule.step()"),
     ("no-gradient", "classes", "F.relu(self.body(x))", "F.relu(self.body(x)).detach()"),
+    (
+        "no-gradient",
+        "classes",
+        "return self.head(hidden)",
+        "with torch.inference_mode(): return self.head(hidden)",
+    ),
     ("no-gradient", "plain", "loss.backward()", "loss.backward(); optimizer.zero_grad()"),
     ("data-not-shuffled", "plain", "shuffle=True", "shuffle=False"),
     ("labels-unrelated", "functions", "labels[order]", "labels[torch.randperm(len(labels))]"),

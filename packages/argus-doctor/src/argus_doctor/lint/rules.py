@@ -373,8 +373,8 @@ def cut_graph(tree: Tree) -> Iterator[Hit]:
         for node in ast.walk(forward):
             if isinstance(node, ast.Call) and last(node.func) == "detach":
                 yield "no-gradient", node, f"`{ast.unparse(node)}` in forward()"
-            if isinstance(node, ast.With) and any("no_grad" in ast.unparse(item) for item in node.items):
-                yield "no-gradient", node, "no_grad() in forward()"
+            if isinstance(node, ast.With) and without_gradients(node):
+                yield "no-gradient", node, f"`with {ast.unparse(node.items[0])}` in forward()"
 
 
 def order_of_clearing(tree: Tree) -> Iterator[Hit]:
