@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
+from argus_doctor.wording import printable, show_name
 from argusvl.core.errors import DataError
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
@@ -271,7 +272,11 @@ def _list_file(
         found = finder.find(stated, folders)
         place = document.place("images", position) if found is None or found in finder.used else ""
         if found is None:
-            source.refuse(finding("missing-image", place, f"there is no image {stated}", image=stated))
+            source.refuse(
+                finding(
+                    "missing-image", place, f"there is no image {show_name(printable(stated))}", image=stated
+                )
+            )
         elif found in finder.used:
             source.refuse(finding("listed-twice", place, f"{found!r} is listed before", image=found))
         else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from argus_doctor.findings import Finding
-from argus_doctor.wording import printable
+from argus_doctor.wording import printable, show_name
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
@@ -158,7 +158,7 @@ def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Pars
                 source.findings += annotation.findings
                 source.refused_images += 1
             elif found is None:
-                text = f"there is no image {printable(stated)!r:.200}"
+                text = f"there is no image {show_name(printable(stated))}"
                 source.refuse(finding("missing-image", where, text, image=stated))
             elif found in finder.used:
                 source.refuse(finding("listed-twice", where, f"{found!r} is listed before", image=found))

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from argus_doctor.findings import Finding
+from argus_doctor.wording import printable, show_name
 from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside, require_folder
@@ -300,7 +301,11 @@ def _images_of(
         name = _below(stated, base, folder) or _below(stated, root, folder)
         if name is None or name not in images:
             place = f"{below}:{number}"
-            source.refuse(finding("missing-image", place, f"there is no image {stated}", image=stated))
+            source.refuse(
+                finding(
+                    "missing-image", place, f"there is no image {show_name(printable(stated))}", image=stated
+                )
+            )
         else:
             names.append(name)
     return names
