@@ -25,9 +25,28 @@ def test_minutes_and_the_processes_that_share_a_batch(
     repository: Path, monkeypatch: pytest.MonkeyPatch, cores: int, batch: int, hint: str | None
 ) -> None:
     monkeypatch.setattr(step_time, "usable_cores", lambda: cores)
-    monkeypatch.setattr(step_time, "seconds_per_step", lambda config, tokens: 0.1 * tokens)
+    monkeypatch.setattr(step_time, "seconds_per_step", lambda config, *tokens: [0.1 * n for n in tokens])
     words = [f"per_device_train_batch_size={batch}", "max_steps=300", "max_pixels=47040", "device=cpu"]
     config = load_config(repository / "configs" / "bccd.yaml", DetectionRunConfig, words)
     said = step_time.price(config)
     assert "300 steps some 30 minutes" in said and "half of max_pixels some 15 minutes" in said
     assert hint in said if hint else "--processes" not in said
+
+
+def test_half_of_the_pixels_take_less_time_and_the_clock_ends_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["per_device_train_batch_size=2", "device=cpu", "gradient_accumulation_steps=2"]
+    config = load_config(repository / "configs" / "bccd.yaml", DetectionRunConfig, words)
+    many, few = step_time.seconds_per_step(config, 120, 12)
+    assert many > few > 0
+    monkeypatch.setattr(step_time, "_SECONDS", 0.0)
+    steps: list[int] = []
+    forward = step_time.ArgusForDetection.forward
+    monkeypatch.setattr(
+        step_time.ArgusForDetection,
+        "forward",
+        lambda self, *args, **batch: steps.append(1) or forward(self, *args, **batch),
+    )
+    step_time.seconds_per_step(config, 12, 6)
+    assert len(steps) == 1 + 2

@@ -667,6 +667,23 @@ def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpo
     model(**batch.inputs).loss_terms["bbox_l1"].backward()
 
 
+def test_a_run_stands_for_its_checkpoint_and_damaged_weights_are_found_before_training(
+    make_task: MakeTask, checkpoint: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "mine" / "checkpoint-4"
+    saved.parent.mkdir()
+    checkpoint.rename(saved)
+    path = ("architecture=null", f"model_path={saved.parent}")
+    assert make_task(*path).check() == []
+    assert make_task(*path).model_config().hidden_size == make_task().model_config().hidden_size
+    for file in (saved / "model.safetensors", saved / "qwen" / "model.safetensors"):
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        (found,) = make_task(*path).check()
+        assert found.where == str(file) and "is truncated" in found.what
+        file.write_bytes(whole)
+
+
 def test_a_plain_qwen_folder_gets_a_new_head(
     make_task: MakeTask, checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
