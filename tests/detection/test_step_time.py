@@ -31,22 +31,3 @@ def test_minutes_and_the_processes_that_share_a_batch(
     said = step_time.price(config)
     assert "300 steps some 30 minutes" in said and "half of max_pixels some 15 minutes" in said
     assert hint in said if hint else "--processes" not in said
-
-
-def test_half_of_the_pixels_take_less_time_and_the_clock_ends_it(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = ["per_device_train_batch_size=2", "device=cpu", "gradient_accumulation_steps=2"]
-    config = load_config(repository / "configs" / "bccd.yaml", DetectionRunConfig, words)
-    many, few = step_time.seconds_per_step(config, 120, 12)
-    assert many > few > 0
-    monkeypatch.setattr(step_time, "_SECONDS", 0.0)
-    steps: list[int] = []
-    forward = step_time.ArgusForDetection.forward
-    monkeypatch.setattr(
-        step_time.ArgusForDetection,
-        "forward",
-        lambda self, *args, **batch: steps.append(1) or forward(self, *args, **batch),
-    )
-    step_time.seconds_per_step(config, 12, 6)
-    assert len(steps) == 1 + 2
