@@ -25,7 +25,7 @@ def test_minutes_and_the_processes_that_share_a_batch(
     repository: Path, monkeypatch: pytest.MonkeyPatch, cores: int, batch: int, hint: str | None
 ) -> None:
     monkeypatch.setattr(step_time, "usable_cores", lambda: cores)
-    monkeypatch.setattr(step_time, "seconds_per_step", lambda config, tokens: 0.1 * tokens)
+    monkeypatch.setattr(step_time, "seconds_per_step", lambda config, *tokens: [0.1 * n for n in tokens])
     words = [f"per_device_train_batch_size={batch}", "max_steps=300", "max_pixels=47040", "device=cpu"]
     config = load_config(repository / "configs" / "bccd.yaml", DetectionRunConfig, words)
     said = step_time.price(config)

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
+from argusvl.detection.commands import step_time
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
@@ -279,6 +280,24 @@ def test_memory_is_counted_of_a_way_that_no_table_offers(make_task: MakeTask) ->
     task = make_task("bf16=false", "gradient_checkpointing=true", "device=cpu")
     weights = sum(p.numel() for p in task.model().parameters())
     assert 16 * weights < task.memory_needed() < 1 << 30
+
+
+def test_a_step_is_timed_for_each_size_until_the_clock_ends_it(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_task("per_device_train_batch_size=2", "device=cpu").config
+    tokens: list[int] = []
+    forward = ArgusForDetection.forward
+    monkeypatch.setattr(
+        ArgusForDetection,
+        "forward",
+        lambda self, **batch: tokens.append(int(batch["mm_token_type_ids"].sum())) or forward(self, **batch),
+    )
+    many, few = step_time.seconds_per_step(config, 100, 4)
+    assert many > few > 0 and tokens == [8, 200, 8, 200, 8, 200, 8]  # the first one sets memory up
+    monkeypatch.setattr(step_time, "_SECONDS", 0.0)
+    step_time.seconds_per_step(config, 100, 4)
+    assert len(tokens) == 7 + 3
 
 
 # A whole run
@@ -665,6 +684,23 @@ def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpo
     dataset = task.train_dataset()
     batch = task.collate([dataset[0]])
     model(**batch.inputs).loss_terms["bbox_l1"].backward()
+
+
+def test_a_run_stands_for_its_checkpoint_and_damaged_weights_are_found_before_training(
+    make_task: MakeTask, checkpoint: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "mine" / "checkpoint-4"
+    saved.parent.mkdir()
+    checkpoint.rename(saved)
+    path = ("architecture=null", f"model_path={saved.parent}")
+    assert make_task(*path).check() == []
+    assert make_task(*path).model_config().hidden_size == make_task().model_config().hidden_size
+    for file in (saved / "model.safetensors", saved / "qwen" / "model.safetensors"):
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        (found,) = make_task(*path).check()
+        assert found.where == str(file) and "is truncated" in found.what
+        file.write_bytes(whole)
 
 
 def test_a_plain_qwen_folder_gets_a_new_head(

@@ -58,6 +58,7 @@ from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.predict.checkpoint import DetectionAssets, limits_in, save_teacher_pool
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
+from argusvl.run.checkpoints import checkpoint_at, verify_checkpoint
 from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
@@ -255,6 +256,8 @@ class DetectionTask:
             if setup_error is not None:
                 raise setup_error
             self.model_config()  # what model_path names is a model of this task
+            if self._model_folder is not None and self._model_folder.is_dir():
+                verify_checkpoint(self._model_folder)
             collator = self._collator
             # Descriptions of records are checked with the records.
             if (
@@ -352,8 +355,8 @@ class DetectionTask:
         return options
 
     def _add_adapter(self, model: ArgusForDetection, section: PeftSection) -> None:
-        path = self.config.model.model_path
-        assert path is not None
+        path, folder = self.config.model.model_path, self._model_folder
+        assert path is not None and folder is not None
         if model.adapter is not None:
             raise ConfigError(
                 f"{path} is a checkpoint with an adapter of its own",
@@ -361,7 +364,8 @@ class DetectionTask:
                 remedy=f"merge it first (`argus export {path} OUT --merge`) and set model_path to OUT; or go on with "
                 "the run that wrote it by --resume",
             )
-        model.attach_adapter(section.peft_method, section.peft_parts, section.peft_options, path)
+        base = path if folder == model_folder(path) else folder  # what ships is found by its name again
+        model.attach_adapter(section.peft_method, section.peft_parts, section.peft_options, base)
         trains = sum(p.numel() for p in model.qwen.parameters() if p.requires_grad)
         logger.info(
             "%s in %s: %d values train beside the head; the base is held in %s",
@@ -585,10 +589,11 @@ class DetectionTask:
         ):
             refuse_shared_pictures(self.teacher_pool, self.val_records)
 
-    @property
+    @cached_property
     def _model_folder(self) -> Path | None:
+        """Of a run it is that of its best checkpoint, as in prediction."""
         path = self.config.model.model_path
-        return None if path is None else model_folder(path)
+        return None if path is None else checkpoint_at(model_folder(path))
 
     def _tokenizer(self) -> Any:
         if self._learned_tokenizer is not None:

@@ -58,4 +58,5 @@ def init(
     if price and made.is_small:
         from argusvl.detection.commands.step_time import price as minutes
 
+        say("Timing a step of this run (--no-price leaves it out) …")
         say(f"Note: {minutes(made.config)}.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -20,16 +20,16 @@ from argusvl.detection.task import DetectionTask
 
 _TEXT_TOKENS, _CAPTION_TOKENS = 160, 8
 """Of a conversation beside its image, and of a description: as they are in most data."""
-_STEPS = 3
-"""Of which the fastest counts: the first one sets memory up, and other programs disturb."""
+_ROUNDS, _SECONDS = 3, 10.0
+"""Of a step of each size, in turns, the fastest counts, for other programs disturb. No further round begins once so
+many seconds are gone."""
 _PROCESSES = 4
 """Most that are proposed: each holds the model and its own batch."""
-_BRIEF = 0.5
-"""Seconds after which a step need not be tried again."""
 
 
-def seconds_per_step(config: DetectionRunConfig, image_tokens: int) -> float:
-    """Seconds of a forward and backward pass of a batch of images of so many merged vision tokens, on the run's device.
+def seconds_per_step(config: DetectionRunConfig, *image_tokens: int) -> list[float]:
+    """Seconds of a forward and backward pass of a batch, on the run's device: for images of each of these many merged
+    vision tokens.
 
     Weights are random, which costs the same. What the optimizer and reading take, a few percent, is left out.
 
@@ -45,20 +45,22 @@ def seconds_per_step(config: DetectionRunConfig, image_tokens: int) -> float:
     model.loss_settings = task.loss_settings()
     model.to(device).train()  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
     compute_in(decide(config.training.bf16, device), model)
-    shape = replace(
-        BatchShape.largest(config),
-        tokens=image_tokens + _TEXT_TOKENS,
-        image_tokens=image_tokens,
-        images=1,
-        caption_tokens=_CAPTION_TOKENS,
-    )
-    batch = {
-        name: value.to(device) if isinstance(value, torch.Tensor) else value
-        for name, value in shape.batch(shape_of_model).items()
-    }
-    batch["object_boxes_cxcywh_norm"] = torch.full_like(batch["object_boxes_cxcywh_norm"], 0.3)
-    fastest = math.inf
-    for _ in range(_STEPS):
+
+    def batch_of(tokens: int) -> dict[str, Any]:
+        shape = replace(
+            BatchShape.largest(config),
+            tokens=tokens + _TEXT_TOKENS,
+            image_tokens=tokens,
+            images=1,
+            caption_tokens=_CAPTION_TOKENS,
+        )
+        batch = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in shape.batch(shape_of_model).items()
+        }
+        return batch | {"object_boxes_cxcywh_norm": torch.full_like(batch["object_boxes_cxcywh_norm"], 0.3)}
+
+    def step(batch: dict[str, Any]) -> float:
         start = time.perf_counter()
         terms = model(**batch).loss_terms
         assert terms is not None
@@ -66,10 +68,15 @@ def seconds_per_step(config: DetectionRunConfig, image_tokens: int) -> float:
         loss.backward()
         loss.item()  # waits for a GPU
         model.zero_grad()
-        fastest = min(fastest, time.perf_counter() - start)
-        if fastest > 4 * _BRIEF:
-            break
-    return fastest * config.training.gradient_accumulation_steps
+        return time.perf_counter() - start
+
+    step(batch_of(min(image_tokens)))  # sets memory up
+    batches = [batch_of(tokens) for tokens in image_tokens]
+    began, rounds = time.perf_counter(), list[list[float]]()
+    while len(rounds) < _ROUNDS and not (rounds and time.perf_counter() - began > _SECONDS):
+        rounds.append([step(batch) for batch in batches])
+    accumulated = config.training.gradient_accumulation_steps
+    return [min(seconds) * accumulated for seconds in zip(*rounds, strict=True)]
 
 
 def price(config: DetectionRunConfig) -> str:
@@ -79,7 +86,7 @@ def price(config: DetectionRunConfig) -> str:
         ConfigError: There is no such device.
     """
     most = min(config.data.max_pixels // TOKEN_AREA, config.data.vision_tokens_max)
-    full, half = (seconds_per_step(config, tokens) for tokens in (most, max(1, most // 2)))
+    full, half = seconds_per_step(config, most, max(1, most // 2))
     steps = config.training.max_steps
     return (
         f"a step takes about {full:.2g} s on this machine, as busy as it is now, so {counted(steps, 'step')} some "

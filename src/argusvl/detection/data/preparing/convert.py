@@ -140,9 +140,11 @@ def convert(
     _check_target(folder, target, options.overwrite)
     if options.max_pixels is not None:
         check_limits(options.min_pixels or 1, options.max_pixels)
+    share = options.val_fraction  # one that cannot be is refused before anything is read
+    asked = None if share is None else SplitOptions(share, options.seed, options.group_key)
     listed = format_of(options.format).read(folder, options.read_options)
     limits = _pixel_limits(listed, options)
-    split_options = _split_options(listed, options, folder)
+    split_options = _split_options(listed, asked, folder)
     with atomic_folder(target) as temporary:
         taken: dict[str, int] = {}
         stems = [str(PurePosixPath(image.name).with_suffix("")) for image in listed.images]
@@ -209,11 +211,11 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         )
 
 
-def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> SplitOptions | None:
+def _split_options(listed: Source, asked: SplitOptions | None, folder: Path) -> SplitOptions | None:
     """How to split what the source leaves open; ``None`` where its own splits are used."""
     is_open = any(image.split is None for image in listed.images)
     has_val = "val" in listed.splits
-    if options.val_fraction is None:
+    if asked is None:
         if is_open and not has_val:
             raise DataError(
                 "the source has no train and val of its own",
@@ -223,12 +225,10 @@ def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> Spl
         if not has_val:
             logger.info("%s has no val split, and --val-fraction was not given: nothing is held out", folder)
         return None
-    # Made before it is known whether it is used: a share that cannot be is refused either way.
-    split_options = SplitOptions(options.val_fraction, options.seed, options.group_key)
     if has_val:
         logger.info("%s has a val split of its own, which is used; nothing else is held out", folder)
         return None
-    return split_options
+    return asked
 
 
 def _split(
@@ -317,14 +317,15 @@ def _pixel_limits(listed: Source, options: ConvertOptions) -> PixelLimits:
         usable = [(entry.name, one) for entry, one in zip(some, looked, strict=True) if one.usable]
         shapes = [Shape(*one.size, len(one.objects), name) for name, one in usable]
         sides = [relative_side(o.box_xyxy_px, math.prod(one.size)) for _, one in usable for o in one.objects]
-        # Where nothing can be used, conversion says why.
+        # Where nothing can be used, conversion says why, and the limits are of no interest.
+        tell = logger.info if sides else logger.debug
         chosen = choose_pixel_limits(shapes or [Shape(TOKEN_SIDE, TOKEN_SIDE)], small_side(sides))
         if low is None:
             low = chosen.min_pixels if high is None else min(chosen.min_pixels, max(1, high // _SPAN))
-            logger.info("min_pixels %d: %s", low, chosen.why_min)
+            tell("min_pixels %d: %s", low, chosen.why_min)
         if high is None:
             high = max(chosen.max_pixels, _SPAN * low)
-            logger.info("max_pixels %d: %s", high, chosen.why_max)
+            tell("max_pixels %d: %s", high, chosen.why_max)
     check_limits(low, high)
     return PixelLimits(min_pixels=low, max_pixels=high, factor=TOKEN_SIDE)
 

@@ -57,7 +57,7 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
             raise DataError(
-                f"val_fraction is {self.val_fraction}", remedy="give a share from 0 to less than 1"
+                f"val_fraction is {self.val_fraction}", remedy="give --val-fraction from 0 to less than 1"
             )
 
     @property
