@@ -279,6 +279,8 @@ def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: P
     train(ToyTask(scores=[2.0, 1.0]), tmp_path / "best", max_steps=10)
     assert [step for step, _ in list_checkpoints(tmp_path / "best")] == [5, 10]
     assert checkpoint_at(tmp_path / "best") == tmp_path / "best" / "checkpoint-5"
+    (tmp_path / "best" / "config.json").write_text("{}")  # a model, beside which its trainer left checkpoints
+    assert checkpoint_at(tmp_path / "best") == tmp_path / "best"
     train(ToyTask(eval_length=None), tmp_path / "newest", max_steps=10)
     assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-10"
 

@@ -365,10 +365,14 @@ def write_best(run: Path, best: BestCheckpoint) -> None:
 def checkpoint_at(path: str | Path) -> Path:
     """The checkpoint that a path means: a run's best one, its newest where no figure chose one, else the path itself.
 
+    A folder that is a model is meant itself, whatever is beside it: other trainers leave their checkpoints there.
+
     Raises:
         CheckpointError: The record of the best one is damaged.
     """
     folder = Path(path)
+    if (folder / "config.json").is_file():
+        return folder
     best = read_best(folder)
     if best is not None:
         logger.info(
