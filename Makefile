@@ -9,12 +9,13 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs wheels check-wheels
+.PHONY: help setup demo test test-gpu check docs wheels check-wheels
 
 help:
 	@echo "make setup   create .venv with the command argus and the developers' tools"
 	@echo "make demo    draw a data set, train on it, evaluate, write runs/demo/report.html"
 	@echo "make test    the whole test suite"
+	@echo "make test-gpu  on a machine with a GPU: what it computes beside what the CPU does"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make docs    the documentation site, build/site/index.html; every link checked"
 	@echo "make wheels  dist/: what pip installs; make check-wheels tries it in an empty environment"
@@ -35,6 +36,10 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/lint-imports
+
+# The suite computes on the CPU wherever it runs (tests/conftest.py); these alone on the first GPU.
+test-gpu: setup
+	CUDA_VISIBLE_DEVICES=0 $(BIN)/python -m pytest -n 4 tests/gpu
 
 check: setup
 	$(BIN)/ruff check .

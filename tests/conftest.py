@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 VocObject = tuple[str, Sequence[object]]
 """Name and the four values of the box, whatever they are."""
 
+# Tests compute on the CPU, alike on every machine, unless a GPU is named: `make test-gpu` runs those of tests/gpu.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
 # The same examples in every run: a change that fails is a change of the code.
 hypothesis.settings.register_profile("argus", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("argus")

@@ -151,7 +151,7 @@ def test_a_thousand_at_once_are_answered_or_refused(kit: Any) -> None:
         files = len(list(Path("/proc/self/fd").iterdir()))
         with ThreadPoolExecutor(250) as pool:
             statuses = list(pool.map(ask, range(1000)))
-        assert set(statuses) <= {200, 503, 0} and statuses.count(200) > 100
+        assert set(statuses) <= {200, 503, 0} and statuses.count(200) > 50
         assert statuses.count(0) < 100
         time.sleep(0.3)
         assert len(list(Path("/proc/self/fd").iterdir())) <= files + 5

@@ -113,7 +113,7 @@ def command(
             typer.echo(to_yaml(config), nl=False)
     elif validate_only:
         if processes > 1:
-            check_processes(processes)
+            check_processes(processes, config.infrastructure.device)
         _validate(config, resume, as_json)
     elif replay is not None:
         _replay(config, replay, as_json)
@@ -177,7 +177,8 @@ def _train_together(config: RunConfig, resume: bool, processes: int, arguments: 
     # So that a mistake is said once, not by each of them.
     with opened_run(config.training.output_dir, resume):
         pass
-    code = launch([*arguments, "--processes", str(processes), *current_session().words()], processes)
+    words = [*arguments, "--processes", str(processes), *current_session().words()]
+    code = launch(words, processes, config.infrastructure.device)
     if code:
         raise typer.Exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -68,20 +69,20 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def check_processes(processes: int) -> int:
-    """The GPUs of this machine, where it can run so many processes.
+def check_processes(processes: int, device: str) -> int:
+    """The GPUs of this machine that a run on this ``device`` uses, where it can run so many processes.
 
     Raises:
         ConfigError: It cannot.
     """
     import torch
 
-    gpus, cores = torch.cuda.device_count(), usable_cores()
+    gpus, cores = 0 if device == "cpu" else torch.cuda.device_count(), usable_cores()
     if 0 < gpus < processes:
         raise ConfigError(
             f"{processes} processes were asked for and this machine has {counted(gpus, 'GPU')}",
             where="--processes",
-            remedy="ask for one process a GPU at most",
+            remedy="ask for one process a GPU at most, or set device=cpu",
         )
     if not gpus and processes > _MOST_A_CORE * cores:
         raise ConfigError(
@@ -92,7 +93,7 @@ def check_processes(processes: int) -> int:
     return gpus
 
 
-def launch(arguments: Sequence[str], processes: int) -> int:
+def launch(arguments: Sequence[str], processes: int, device: str) -> int:
     """Runs ``argus`` with these arguments in each of several processes on this machine and waits for them.
 
     Each takes its share of the cores, or one GPU. A first Ctrl-C (or SIGTERM) is handed on; the processes finish
@@ -109,11 +110,14 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    if not check_processes(processes):
+    if not check_processes(processes, device):
         divide_cores(processes)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at speed, from each of them
     # Each process says what it has to say.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # torch 2.11 has no such option and gives them 30 s.
+    known = {field.name for field in dataclasses.fields(LaunchConfig)}
+    patience = {"shutdown_timeout": _SAVE_SECONDS} if "shutdown_timeout" in known else {}
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -123,7 +127,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         rdzv_endpoint="localhost:0",  # any free port
         local_addr="127.0.0.1",  # in a container the machine's own name may lead nowhere
         max_restarts=0,
-        shutdown_timeout=_SAVE_SECONDS,
+        **patience,
     )
     command = ["-m", "argusvl", *arguments]
     try:
