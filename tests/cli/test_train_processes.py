@@ -78,7 +78,7 @@ def test_more_processes_than_gpus_are_refused(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert run([*command[3:], "max_steps=2"]) == 2
+    assert run([*command[3:], "max_steps=2", "device=auto"]) == 2
     assert "2 processes were asked for and this machine has 1 GPU" in capsys.readouterr().err
     assert "RANK" not in os.environ
 

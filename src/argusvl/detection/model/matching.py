@@ -166,63 +166,61 @@ def match_several_to_one(
         ``quality`` is the alignment, scaled so that an object's best cell has its best IoU.
     """
     boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
-    targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
-    none = boxes_xyxy.new_zeros(0, boxes_xyxy.shape[1])
-    # A row for each object, image by image, and a column for each cell of its image.
-    takes, distances, alignments, ious = [none.bool()], [none], [none], [none]
-    for image, _, mine in targets.by_image:
-        truth = targets_xyxy[mine]
-        x, y = centres[image].unbind(-1)
-        inside = (
-            (x > truth[:, :1]) & (x < truth[:, 2:3]) & (y > truth[:, 1:2]) & (y < truth[:, 3:])
-        )  # [objects, Q]
-        distance = torch.nan_to_num(
-            torch.cdist(targets.boxes_cxcywh_norm[mine][:, :2], centres[image]), nan=NOT_FINITE
-        )
-        if padding is not None:
-            inside = inside & ~padding[image]
-            distance = distance.masked_fill(padding[image], torch.inf)
-        inside = inside.scatter(1, distance.argmin(-1, keepdim=True), True)
-        iou = torch.nan_to_num(iou_xyxy(truth[:, None], boxes_xyxy[image]))
-        # A small constant keeps the order among cells whose boxes do not overlap yet.
-        alignment = objectness_logits[image].sigmoid().clamp(min=1e-6) ** 0.5 * (iou + 1e-3) ** 3
-        alignment = torch.nan_to_num(alignment) * inside
-        count = min(positives, alignment.shape[1])
-        best = alignment.topk(count, dim=1)
-        taken = torch.zeros_like(inside).scatter(1, best.indices, best.values > 0)
-        # One winner for a cell, also between boxes that it overlaps equally.
-        winner = torch.where(taken, iou, -1.0).argmax(0, keepdim=True)
-        takes.append(taken & torch.zeros_like(taken).scatter(0, winner, True))
-        distances.append(distance)
-        alignments.append(alignment)
-        ious.append(iou)
-    pairs = torch.from_numpy(_taken_pairs(torch.cat(takes), torch.cat(distances), targets))
-    at, query, target, row = pairs.to(boxes_xyxy.device)
-    alignment, iou = torch.cat(alignments)[row, query], torch.cat(ious)[row, query]
-    nothing = iou.new_zeros(len(targets.image))
+    # A row for each object, and a column for each cell of its image: all images at once, a GPU waits for each call.
+    image, truth = targets.image, cxcywh_to_xyxy(targets.boxes_cxcywh_norm)[:, None]
+    x, y = centres[image].unbind(-1)
+    inside = (x > truth[..., 0]) & (x < truth[..., 2]) & (y > truth[..., 1]) & (y < truth[..., 3])
+    middle_x, middle_y, *_ = targets.boxes_cxcywh_norm[:, None].unbind(-1)
+    distance = torch.nan_to_num((x - middle_x) ** 2 + (y - middle_y) ** 2, nan=NOT_FINITE)  # squared
+    if padding is not None:
+        inside = inside & ~padding[image]
+        distance = distance.masked_fill(padding[image], torch.inf)
+    inside = inside.scatter(1, distance.argmin(-1, keepdim=True), True)
+    iou = torch.nan_to_num(iou_xyxy(truth, boxes_xyxy[image]))
+    # A small constant keeps the order among cells whose boxes do not overlap yet.
+    alignment = objectness_logits.sigmoid().clamp(min=1e-6)[image] ** 0.5 * (iou + 1e-3) ** 3
+    alignment = torch.nan_to_num(alignment) * inside
+    best = alignment.topk(min(positives, alignment.shape[1]), dim=1)
+    taken = torch.zeros_like(inside).scatter(1, best.indices, best.values > 0)
+    pairs = torch.from_numpy(_taken_pairs(_won(taken, iou, image, len(centres)), distance, targets))
+    at, query, target = pairs.to(boxes_xyxy.device)
+    alignment, iou = alignment[target, query], iou[target, query]
+    nothing = iou.new_zeros(len(image))
     most = nothing.scatter_reduce(0, target, alignment, "amax").clamp(min=1e-9)
     nearest = nothing.scatter_reduce(0, target, iou, "amax")
     return Assignment(at, query, target, alignment / most[target] * nearest[target])
 
 
-def _taken_pairs(takes: Tensor, distances: Tensor, targets: Targets) -> np.ndarray:
-    """Image, query, target and row of each pair, ``[4, P]``; objects without a cell get the nearest one that is free.
+def _won(taken: Tensor, iou: Tensor, image: Tensor, images: int) -> Tensor:
+    """Of the cells that objects take, ``[T, Q]``, those that none of the same image overlaps more.
 
-    ``takes`` ``[rows, Q]`` are the cells of each object, a row for each, image by image; ``distances`` the same, to
-    each cell's centre; infinite where a cell is none.
+    One winner for a cell, also between boxes that it overlaps equally: the first.
+    """
+    overlap, rows = torch.where(taken, iou, -1.0), torch.arange(len(taken), device=taken.device)[:, None]
+    of_cell = image[:, None].expand_as(taken)
+    most = overlap.new_full((images, taken.shape[1]), -1.0).scatter_reduce(0, of_cell, overlap, "amax")
+    first = rows.new_full(most.shape, len(taken))
+    first.scatter_reduce_(0, of_cell, torch.where(overlap == most[image], rows, len(taken)), "amin")
+    return taken & (first[image] == rows)
+
+
+def _taken_pairs(takes: Tensor, distances: Tensor, targets: Targets) -> np.ndarray:
+    """Image, query and target of each pair, ``[3, P]``; objects without a cell get the nearest one that is free.
+
+    ``takes`` ``[T, Q]`` are the cells of each object; ``distances`` the same, to each cell's centre; infinite where a
+    cell is none.
     """
     taken = takes.cpu().numpy()
     without = np.flatnonzero(~taken.any(1))
     far = dict(zip(without.tolist(), distances[without].cpu().numpy(), strict=True)) if len(without) else {}
-    parts, start = [np.zeros((4, 0), dtype=np.int64)], 0
+    parts = [np.zeros((3, 0), dtype=np.int64)]
     for image, mine, _ in targets.by_image:
-        here = taken[start : start + len(mine)]
-        for number in range(len(mine)):
-            if start + number in far:
-                free = np.where(here.any(0), np.inf, far[start + number])
+        here = taken[mine]
+        for number, row in enumerate(mine.tolist()):
+            if row in far:
+                free = np.where(here.any(0), np.inf, far[row])
                 if np.isfinite(free.min()):
                     here[number, free.argmin()] = True
         row, query = here.nonzero()
-        parts.append(np.stack([np.full_like(row, image), query, mine[row], start + row]))
-        start += len(mine)
+        parts.append(np.stack([np.full_like(row, image), query, mine[row]]))
     return np.concatenate(parts, axis=1)

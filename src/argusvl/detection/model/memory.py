@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -107,17 +108,19 @@ class MemoryBuilder(nn.Module):
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
         length = max(len(i) + len(p) for i, p in zip(image_states, prompt_states, strict=True))
+        # Pictures of one size, most of a batch, share their positions.
+        positions = lru_cache(partial(self._grid_positions, device=rasters[0].device))
         padded = []
         for raster, image, prompt in zip(rasters, image_states, prompt_states, strict=True):
             h, w = raster.shape[:2]
             pad = (0, 0, 0, width - w, 0, height - h)
             tail = (0, 0, 0, length - len(image) - len(prompt))
-            grid = self._grid_positions(h // self.merge, w // self.merge, raster).flatten(0, 1)
+            grid = positions(h // self.merge, w // self.merge).flatten(0, 1)
             padded.append(
                 (
                     F.pad(raster, pad),
                     F.pad(raster.new_ones((h, w), dtype=torch.bool), pad[2:]),
-                    F.pad(self._grid_positions(h, w, raster), pad),
+                    F.pad(positions(h, w), pad),
                     F.pad(torch.cat([image, prompt]), tail),
                     F.pad(image.new_ones(len(image) + len(prompt), dtype=torch.bool), tail[2:]),
                     F.pad(torch.cat([grid, self.prompt_position.expand(len(prompt), -1)]), tail),
@@ -158,8 +161,8 @@ class MemoryBuilder(nn.Module):
             language_positions=language_positions,
         )
 
-    def _grid_positions(self, height: int, width: int, like: Tensor) -> Tensor:
-        return sine_embedding(cell_centres(height, width, like.device), self.width)
+    def _grid_positions(self, height: int, width: int, device: torch.device) -> Tensor:
+        return sine_embedding(cell_centres(height, width, device), self.width)
 
 
 def cell_centres(height: int, width: int, device: torch.device) -> Tensor:

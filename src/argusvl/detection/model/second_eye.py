@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float, Int
@@ -51,7 +53,7 @@ class EyeMaps:
     sizes: Tensor
     extents: Tensor
 
-    @property
+    @cached_property
     def masks(self) -> list[Tensor]:
         """``[M, h, w]`` for each level, true where a picture has a cell."""
         masks = []
@@ -60,13 +62,17 @@ class EyeMaps:
             masks.append((rows[:, None] < sizes[:, 1, None, None]) & (columns < sizes[:, 0, None, None]))
         return masks
 
+    @cached_property
+    def padded(self) -> Int[Tensor, "l 3"]:
+        """Columns and rows of each level's padded maps, and how many cells all pictures have in the levels before."""
+        sides = [(level.shape[2], level.shape[1]) for level in self.levels]
+        starts = accumulate((level[..., 0].numel() for level in self.levels[:-1]), initial=0)
+        return self.sizes.new_tensor([[*one, start] for one, start in zip(sides, starts, strict=True)])
+
     def references(self, boxes: Float[Tensor, "m q 4"]) -> Float[Tensor, "m q l 4"]:
         """Boxes in 0–1 of their pictures → in 0–1 of the padded maps."""
-        found = []
-        for level, extents in zip(self.levels, self.extents, strict=True):
-            padded = extents.new_tensor([level.shape[2], level.shape[1]])
-            found.append(boxes * (extents / padded).repeat(1, 2)[:, None])
-        return torch.stack(found, dim=2)
+        shares = (self.extents / self.padded[:, None, :2]).movedim(1, 0)  # [M, L, 2]
+        return boxes[:, :, None] * shares.repeat(1, 1, 2)[:, None]
 
     def at(self, points: Float[Tensor, "n k 2"], image: Int[Tensor, " n"]) -> Float[Tensor, "n k d"]:
         """The sum of all levels, bilinear, at points in 0–1 of their pictures; none reads what is padded."""
@@ -81,20 +87,17 @@ class EyeMaps:
     def _corners(self, points: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """The cells around points, of all levels end to end, and what each weighs: ``[n, k, 4 · levels]`` both."""
         points = points.float().nan_to_num()  # a box that is not finite is for the losses to report
-        cells, weights, start = [], [], 0
-        for level, extents, sizes in zip(self.levels, self.extents, self.sizes, strict=True):
-            images, height, width, _ = level.shape
-            last = sizes[image][:, None] - 1
-            place = (points * extents[image][:, None] - 0.5).clamp(min=0).minimum(last)
-            low = place.long()
-            x, y = torch.stack([low, (low + 1).minimum(last)], dim=-1).unbind(-2)  # [n, k, 2] each
-            right, below = (place - low).unbind(-1)
-            first = start + image[:, None, None, None] * (height * width)
-            cells.append((first + y[..., :, None] * width + x[..., None, :]).flatten(-2))
-            across, down = torch.stack([1 - right, right], -1), torch.stack([1 - below, below], -1)
-            weights.append((down[..., :, None] * across[..., None, :]).flatten(-2))
-            start += images * height * width
-        return torch.cat(cells, -1), torch.cat(weights, -1)
+        last, extents = (of[:, image].movedim(1, 0)[:, None] for of in (self.sizes - 1, self.extents))
+        place = (points[:, :, None] * extents - 0.5).clamp(min=0).minimum(last)  # [n, k, L, 2]
+        low = place.long()
+        x, y = torch.stack([low, (low + 1).minimum(last)], dim=-1).unbind(-2)  # [n, k, L, 2] each
+        right, below = (place - low).unbind(-1)
+        width, height, start = self.padded.unbind(-1)
+        first = start + image[:, None, None] * (height * width)
+        rows = (first[..., None] + y * width[:, None])[..., None]
+        across, down = torch.stack([1 - right, right], -1), torch.stack([1 - below, below], -1)
+        weights = down[..., None] * across[..., None, :]
+        return (rows + x[..., None, :]).flatten(-3), weights.flatten(-3)
 
     def _summed(self, cells: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of cells: ``[n, m]`` and ``[n, m]`` → ``[n, D]``. A quarter of what ``grid_sample`` takes."""

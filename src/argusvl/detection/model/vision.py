@@ -107,8 +107,10 @@ def raster_rows(
     The tower leaves its tokens in window order and, inside, in blocks of 2 × 2 patches that the merger joins.
 
     Returns:
-        For each image, the row of ``last_hidden_state`` that holds the patch at (y, x): ``[h, w]``.
+        For each image, the row of ``last_hidden_state`` that holds the patch at (y, x): ``[h, w]``. They are counted on
+        the host, many small steps, and go to the grid's device in one copy.
     """
+    device, grid_thw = grid_thw.device, grid_thw.cpu()
     merge, patch_size = tower.spatial_merge_size, tower.patch_size
     assert isinstance(patch_size, int)
     window_index, _ = get_vision_window_index(grid_thw, merge, tower.window_size, patch_size)
@@ -118,11 +120,12 @@ def raster_rows(
         blocks = block_at[first_block : first_block + height * width // merge**2].view(
             height // merge, width // merge
         )
-        inside = torch.arange(merge**2, device=blocks.device).view(merge, merge)
+        inside = torch.arange(merge**2).view(merge, merge)
         patches = blocks[:, None, :, None] * merge**2 + inside[None, :, None, :]
-        rows.append(patches.reshape(height, width))
+        rows.append(patches.flatten())
         first_block += blocks.numel()
-    return rows
+    flat = torch.cat(rows).to(device).split([len(one) for one in rows])
+    return [one.view(*sides) for one, sides in zip(flat, grid_thw[:, 1:].tolist(), strict=True)]
 
 
 def sine_embedding(values: Float[Tensor, "*shape k"], width: int) -> Float[Tensor, "*shape width"]:
