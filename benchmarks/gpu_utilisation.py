@@ -1,23 +1,31 @@
 """How much of a GPU training uses: model FLOPs utilisation (Chowdhery et al., 2022) of the 3B model's shape.
 
     python benchmarks/gpu_utilisation.py --peak 989e12          # the GPU's dense bfloat16 FLOP/s: H100 SXM 989e12
-    python benchmarks/gpu_utilisation.py --shape tiny --device cpu --peak 1e11     # whether the script works
+    python benchmarks/gpu_utilisation.py --peak 989e12 --stock  # both passes beside the stock model
+    python benchmarks/gpu_utilisation.py --shape tiny --device cpu --peak 1e11 --stock     # whether the script works
 
 Weights are random, of the published sizes, in bfloat16 with fused AdamW. Useful are 6 FLOPs for each weight and token,
 and 12 for each layer, feature and pair of tokens, of the language model and of the vision tower (whose windows are
 counted as windows); what checkpointing computes again, and the head, are not counted. Writes
-``benchmarks/results/<date>-gpu-utilisation.json``, unless the shape is tiny.
+``benchmarks/results/<date>-gpu-utilisation.json``, which grows with each run, unless the shape is tiny.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import gc
+import inspect
 import json
+import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
@@ -51,6 +59,31 @@ def useful_flops(model: ArgusForDetection, shape: BatchShape) -> float:
     return float(shape.samples * (language + shape.images * tower))
 
 
+def look(model: ArgusForDetection, batch: dict[str, Any]) -> None:
+    """A forward and a backward pass."""
+    with torch.autocast(model.device.type, dtype=torch.bfloat16):
+        terms = model(**batch).loss_terms
+        assert terms is not None
+        torch.stack([term.float() for term in terms.values()]).sum().backward()
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> tuple[float, float | None]:
+    """Seconds of one call once warm, and the most that the GPU's allocator gave out, GiB."""
+    on_gpu = device.type == "cuda"
+    for _ in range(WARM_UP):
+        work()
+    if on_gpu:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    begun = time.perf_counter()
+    for _ in range(STEPS):
+        work()
+    if on_gpu:
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - begun) / STEPS
+    return seconds, round(torch.cuda.max_memory_allocated() / 2**30, 2) if on_gpu else None
+
+
 def main() -> None:
     """Measures and writes."""
     parser = argparse.ArgumentParser(
@@ -62,6 +95,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--stock", action="store_true", help="time the stock model on the same tokens, too")
     options = parser.parse_args()
     device = usable_device(options.device)
 
@@ -85,24 +119,12 @@ def main() -> None:
     }
 
     def train() -> None:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            terms = model(**batch).loss_terms
-            assert terms is not None
-            torch.stack([term.float() for term in terms.values()]).sum().backward()
+        look(model, batch)
         optimizer.step()
         optimizer.zero_grad()
 
-    for _ in range(WARM_UP):
-        train()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-    begun = time.perf_counter()
-    for _ in range(STEPS):
-        train()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    seconds = (time.perf_counter() - begun) / STEPS
+    seconds, highest = timed(train, device)
+    passes = timed(lambda: look(model, batch), device)[0] if options.stock else None
     result = {
         "shape": options.shape,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
@@ -114,12 +136,26 @@ def main() -> None:
         "tokens_per_second": round(shape.samples * shape.tokens / seconds, 1),
         "peak_flops": options.peak,
         "utilisation": round(useful_flops(model, shape) / seconds / options.peak, 4),
-        "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if device.type == "cuda" else None,
+        "peak_gib": highest,
     }
+    if passes is not None:
+        del model, optimizer
+        gc.collect()  # a model holds itself by its hooks
+        qwen = config.qwen_config
+        with device:
+            stock = Qwen2_5_VLForConditionalGeneration(qwen).to(torch.bfloat16).train()
+        names = inspect.signature(stock.forward).parameters
+        padded = replace(shape, packed=False).batch(config)
+        batch = {k: v.to(device) for k, v in padded.items() if k in names and isinstance(v, torch.Tensor)}
+        batch.pop("position_ids")  # it counts them itself
+        stock_passes, _ = timed(lambda: stock(**batch).loss.backward(), device)
+        result["seconds_of_passes"] = {"ours": round(passes, 4), "stock": round(stock_passes, 4)}
     print(json.dumps(result, indent=1))
     if options.shape != "tiny":
         out = Path(__file__).parent / "results" / f"{datetime.date.today()}-gpu-utilisation.json"
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        before = json.loads(out.read_text("utf-8"))["runs"] if out.is_file() else []
+        written = {"date": datetime.date.today().isoformat(), "machine": f"{os.cpu_count()} cores"}
+        out.write_text(json.dumps(written | {"runs": [*before, result]}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,8 +71,24 @@ def _runs(result: Any) -> Rows:
 
 def _released(result: Any) -> Rows:
     training = result["training"]
-    measured = (training["tokens"], result["predicted_gib"], training["highest_own_gib"], training["minutes"])
-    return [tuple(map(str, measured))]
+    held = training.get("highest_on_gpu_gib", training["highest_own_gib"])
+    row = (result["machine"], training["tokens"], result["predicted_gib"], held, training["steps"])
+    return [tuple(map(str, (*row, training["minutes"])))]
+
+
+def _utilisation(result: Any) -> Rows:
+    rows = []
+    for run in result["runs"]:
+        passes = run.get("seconds_of_passes", {})
+        batch = f"{run['samples']} × {run['tokens']:,}" + ", checkpointing" * run["checkpointing"]
+        measured = (
+            f"{run['tokens_per_second']:,.0f}",
+            f"{run['utilisation']:.1%}",
+            _number(run["peak_gib"], 1),
+        )
+        both = [_number(passes[name], 2) if passes else "" for name in ("ours", "stock")]
+        rows.append((run["device"], batch, *measured, *both))
+    return rows
 
 
 def _throughput(result: Any) -> Rows:
@@ -408,14 +424,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         _starts,
     ),
     r"teachers": Benchmark(
-        "Whether demonstrations pay (stopped after four of nine runs)",
+        "Whether demonstrations pay: the demo's recipe with teachers before some of its samples",
         "benchmarks/teachers.py",
-        ("teacher ratio", "seed", "AP50", "caption_exact"),
+        ("teacher ratio", "seed", "AP50", "AP", "caption_exact"),
         lambda r: [
             (
                 str(run["teacher_ratio"]),
                 str(run["seed"]),
-                *(_number(run["measured"][k]) for k in ("AP50", "caption_exact")),
+                *(_number(run["measured"][k]) for k in ("AP50", "AP", "caption_exact")),
             )
             for run in r["runs"]
         ],
@@ -557,16 +573,32 @@ BENCHMARKS: dict[str, Benchmark] = {
             ]  # a day may have other parts only
         ],
     ),
-    r"released-size": Benchmark(
-        "The published 3B shape on a CPU: LoRA, bfloat16, checkpointing",
+    r"released-size(-cuda-\w+)?": Benchmark(
+        "A published shape, random weights: LoRA, bfloat16, checkpointing",
         "benchmarks/released_size.py",
         (
+            "machine",
             "tokens of the largest batch",
             "memory predicted, GiB",
-            "memory of its own, GiB",
-            "minutes for two steps",
+            "its own, GiB",
+            "steps",
+            "minutes",
         ),
         _released,
+    ),
+    r"gpu-utilisation": Benchmark(
+        "How much of a GPU training uses: the published 3B shape, all weights trained",
+        "benchmarks/gpu_utilisation.py --peak 989e12 --stock",
+        (
+            "GPU",
+            "samples × tokens",
+            "tokens a second",
+            "of its FLOP/s",
+            "peak, GiB",
+            "both passes, s",
+            "the stock model's",
+        ),
+        _utilisation,
     ),
     r"predict-batch": Benchmark(
         "A folder predicted by one process and by Ray",

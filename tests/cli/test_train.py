@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from argusvl.cli.main import run
@@ -57,7 +56,13 @@ def test_a_run_has_all_that_its_report_shows(config: str, tmp_path: Path) -> Non
     report = (tmp_path / "run" / "report.html").read_text("utf-8")
     for section in ("overview", "training", "set-up"):
         assert f'<section id="{section}"' in report
-    for shown in ("4 training steps", "learning rate", "gradient norm", "max_steps: 4", metadata.version("torch")):
+    for shown in (
+        "4 training steps",
+        "learning rate",
+        "gradient norm",
+        "max_steps: 4",
+        metadata.version("torch"),
+    ):
         assert shown in report
 
 

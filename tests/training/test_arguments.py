@@ -9,6 +9,7 @@ import torch
 from toy_task import GROUPS, ToyTask, toy_config, train
 
 from argusvl.core.errors import ConfigError
+from argusvl.training import arguments
 from argusvl.training.arguments import training_arguments
 from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer
@@ -31,6 +32,18 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
     assert arguments.metric_for_best_model == "score" and arguments.greater_is_better
     assert arguments.logging_nan_inf_filter is False, "the log would hide a loss"
     assert arguments.device == torch.device("cpu")
+
+
+def test_data_are_prepared_beside_a_gpu_and_in_the_process_on_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(tmp_path, dataloader_num_workers="auto")
+    assert training_arguments(config, GROUPS, ToyTask().figures()).dataloader_num_workers == 0
+    monkeypatch.setattr(arguments, "usable_cores", lambda: 12)
+    for of_this_machine, most in ((1, 8), (4, 2), (12, 0), (24, 0)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(of_this_machine))
+        assert arguments.data_workers("auto", on_cpu=False) == most
+        assert arguments.data_workers(3, on_cpu=True) == 3
 
 
 def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:

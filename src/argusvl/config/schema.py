@@ -271,8 +271,9 @@ class InfrastructureSection(Section):
     """Device to compute on; auto takes CUDA where it is present."""
     report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]]
     """Trackers that get the figures; an empty list for none."""
-    dataloader_num_workers: int = Field(ge=0)
-    """Number of processes that prepare batches; 0 to prepare them in the training process."""
+    dataloader_num_workers: Annotated[int, Field(ge=0)] | Literal["auto"]
+    """Number of processes that prepare batches; 0 to prepare them in the training process; auto: 0 on a CPU, which has
+    no core to spare, and beside a GPU as many as it has cores to itself, up to 8."""
     log_level: Annotated[str, AfterValidator(_known_levels)]
     """Level of log lines (debug, info, warning, error), and of single modules: info,training=debug."""
 

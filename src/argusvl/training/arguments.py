@@ -19,6 +19,7 @@ from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
+from argusvl.core.threads import usable_cores
 from argusvl.training.launch import processes_of_launcher
 from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.protocol import ParameterGroup
@@ -68,7 +69,7 @@ def training_arguments(
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
         "greater_is_better": best_by.higher_is_better,
         "report_to": list(infrastructure.report_to),
-        "dataloader_num_workers": infrastructure.dataloader_num_workers,
+        "dataloader_num_workers": data_workers(infrastructure.dataloader_num_workers, on_cpu),
         "use_cpu": on_cpu,
         "remove_unused_columns": False,  # the batch also holds what the engine reads
         "disable_tqdm": True,  # the progress bar is ours
@@ -107,6 +108,14 @@ def training_arguments(
 
 def _asked_by_launcher(what: str) -> bool:
     return os.environ.get(f"ACCELERATE_USE_{what}", "false").lower() in ("1", "true")
+
+
+def data_workers(wanted: int | Literal["auto"], on_cpu: bool) -> int:
+    """Processes that prepare batches beside each one that trains: for ``auto`` as many as it has cores to spare."""
+    if wanted != "auto":
+        return wanted
+    own = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return 0 if on_cpu else max(0, min(8, own - 1))
 
 
 def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from argusvl.core.errors import INTERRUPTED, ConfigError, TrainingError
 from argusvl.core.threads import divide_cores, usable_cores
@@ -117,7 +118,7 @@ def launch(arguments: Sequence[str], processes: int, device: str) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     # torch 2.11 has no such option and gives them 30 s.
     known = {field.name for field in dataclasses.fields(LaunchConfig)}
-    patience = {"shutdown_timeout": _SAVE_SECONDS} if "shutdown_timeout" in known else {}
+    patience: dict[str, Any] = {"shutdown_timeout": _SAVE_SECONDS} if "shutdown_timeout" in known else {}
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -146,7 +146,7 @@ def changes_of(slug: str) -> list[str]:
 def changed(value: Any, change: Change) -> Any:
     """A key's value after a change; the value itself where the change does not apply to it."""
     how, by = change
-    if how == "set":
+    if how == "set" or (how == "plus" and value == "auto"):
         return by
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
