@@ -106,6 +106,10 @@ class Survey:
         """Of the objects that are trained on: text → how often."""
         return self.described.counts
 
+    def pictures(self) -> list[Path]:
+        """The files of what is trained on, demonstrations included."""
+        return [self.train.resolve(Shape(*one).name) for one in self.trained_on.images]
+
     @property
     def train_images(self) -> int:
         """How many images are trained on."""
