@@ -45,7 +45,9 @@ def mirrored_told_apart(files: Sequence[Path]) -> float | None:
 
 def _pixels(file: Path) -> Tensor:
     picture = open_image(file, exif="upright").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR)
-    values = (np.asarray(picture, dtype=np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    values = (np.asarray(picture, dtype=np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(
+        STD, np.float32
+    )
     return torch.from_numpy(values).permute(2, 0, 1)
 
 
