@@ -26,7 +26,6 @@ from argusvl.detection.data.checkpoint_layout import has_head, stock_folder
 from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.measuring.language import prompt_language
-from argusvl.detection.data.measuring.mirror_images import mirrored_told_apart
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
 from argusvl.detection.data.measuring.survey import (
     Survey,
@@ -460,6 +459,9 @@ def _decide_vocabulary(draft: _Draft, survey: Survey) -> None:
 
 
 def _decide_augmentation(draft: _Draft, survey: Survey) -> None:
+    # It brings torch: a mistake in a path is told without.
+    from argusvl.detection.data.measuring.mirror_images import mirrored_told_apart
+
     section = "data.augmentation"
     directed, coloured = (_first(what, survey.descriptions) for what in (_DIRECTION, _COLOUR))
     apart = None if directed else mirrored_told_apart(survey.pictures())

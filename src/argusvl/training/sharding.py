@@ -149,7 +149,7 @@ def unsharded(network: nn.Module) -> Iterator[None]:
             group.post_forward_mesh_info = mesh_info
         for state, was in automatic.items():
             state._auto_reshard_after_forward = was
-            # torch before 2.13 would wait for the output layer, which no evaluation by the head runs, for ever.
+            # torch 2.11 would wait for the output layer, which no evaluation by the head runs, for ever.
             state._modules_to_run_forward.clear()
         for module in modules:
             module.reshard()
