@@ -39,8 +39,8 @@ def init(
 ) -> None:
     """Write a complete configuration for a data set, commented with why each value is what it is.
 
-    Reads every record and every image's header, looks at a hundred pictures, and counts the conversations by the tokenizer
-    that the run will have.
+    Reads every record and every image's header, looks at a hundred pictures, and counts the conversations by the
+    tokenizer that the run will have.
 
     Examples:
 
