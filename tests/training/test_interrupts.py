@@ -124,21 +124,29 @@ def test_work_that_may_be_left_is_left_once() -> None:
             press()
 
 
-def _train_in_a_group_of_its_own(folder: Path) -> None:
+def _train_in_a_group_of_its_own(folder: Path, persistent: bool) -> None:
     os.setsid()
     task = ToyTask()
     collate = task.collate
     task.collate = lambda samples: (time.sleep(0.05), collate(samples))[1]  # type: ignore[method-assign]
     config = toy_config(
-        folder, dataloader_num_workers=2, num_train_epochs=50.0, save_steps=2, eval_steps=1000
+        folder,
+        dataloader_num_workers=2,
+        num_train_epochs=50.0,
+        save_steps=2,
+        eval_steps=1000,
+        trainer_arguments={"dataloader_persistent_workers": persistent},
     )
     result = run_training(task, config)
     (folder / "interrupted").write_text(str(result.interrupted))
 
 
+@pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_group_reaches_data_workers_too_and_harms_none(tmp_path: Path, number: int) -> None:
-    with another_process(_train_in_a_group_of_its_own, tmp_path) as child:
+def test_a_signal_to_the_group_reaches_data_workers_too_and_harms_none(
+    tmp_path: Path, number: int, persistent: bool
+) -> None:
+    with another_process(_train_in_a_group_of_its_own, tmp_path, persistent) as child:
         wait_until(child, lambda: list_checkpoints(tmp_path))
         os.killpg(child.pid or 0, number)
         child.join(60)

@@ -19,7 +19,6 @@ from transformers import TrainingArguments
 from argusvl.core.batch import Batch, SampleName
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_read
-from argusvl.training.interrupts import leave_signals
 from argusvl.training.parallel import Parallel
 from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, seed_cpu
 
@@ -109,8 +108,17 @@ def planned_loader(
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
         prefetch_factor=args.dataloader_prefetch_factor,
-        worker_init_fn=leave_signals,
     )
+
+
+def end_workers(loader: DataLoader[Any] | None) -> None:
+    """Ends data workers that outlive an epoch.
+
+    Left to the end of the process they are sent one SIGTERM, which they pass over, and waited for: see
+    :func:`argusvl.training.interrupts.leave_signals`.
+    """
+    if loader is not None:
+        loader._iterator = None  # PyTorch has no other way
 
 
 @dataclass(frozen=True, slots=True)

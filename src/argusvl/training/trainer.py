@@ -84,6 +84,7 @@ class ArgusTrainer(Trainer):
         if eval_dataset is None:
             arguments.eval_strategy, arguments.metric_for_best_model = IntervalStrategy.NO, None
         self._sampler = sampling.make_sampler(train_dataset, config.training.seed, parallel)
+        self._loader: DataLoader[Any] | None = None
         collate = sampling.SeededCollator(task.collate, config.training.seed)
         super().__init__(
             model=model,
@@ -160,6 +161,8 @@ class ArgusTrainer(Trainer):
             if lost is not None:
                 raise lost from error
             raise
+        finally:
+            sampling.end_workers(self._loader)
         run.event("stopped", why="interrupted" if run.stop_requested else "finished")
         return result
 
@@ -211,11 +214,14 @@ class ArgusTrainer(Trainer):
         """Batches of samples asked for by epoch and index."""
         assert self.train_dataset is not None
         samples = sampling.SeededSamples(self.train_dataset, self.run.config.training.seed)
-        if isinstance(self._sampler, sampling.PlannedBatches):
-            return sampling.planned_loader(samples, self._sampler, self.data_collator, self.args)
-        size, sampler = self._train_batch_size, self._sampler
-        loader = self._get_dataloader(samples, "Training", size, sampler_fn=lambda _: sampler)
-        getattr(loader, "base_dataloader", loader).worker_init_fn = leave_signals
+        sampler = self._sampler
+        if isinstance(sampler, sampling.PlannedBatches):
+            loader = sampling.planned_loader(samples, sampler, self.data_collator, self.args)
+        else:
+            size = self._train_batch_size
+            loader = self._get_dataloader(samples, "Training", size, sampler_fn=lambda _: sampler)
+        self._loader = getattr(loader, "base_dataloader", loader)  # within accelerate's
+        self._loader.worker_init_fn = leave_signals
         return loader
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
