@@ -107,7 +107,7 @@ def test_what_is_written_loads_and_the_run_can_start(seed: int, tmp_path: Path) 
     assert (config.data.teacher_ratio > 0) == (
         seed % 4 < 2 or (seed % 3 == 1 and config.data.num_teachers > 0)
     )
-    assert any("held-out" in note for note in starting.notes) == (config.data.val is None)
+    assert any("no held-out" in note for note in starting.notes) == (config.data.val is None)
 
 
 def test_closed_vocabulary_in_english(tmp_path: Path) -> None:
@@ -196,6 +196,15 @@ def test_a_file_of_any_name_and_a_root_elsewhere(tmp_path: Path) -> None:
     assert config.data.root == tmp_path / "pictures"
     assert config.data.train == tmp_path / "lists" / "first list.jsonl"
     assert config.training.run_name == "first_list"
+
+
+@pytest.mark.parametrize(("held_out", "patience"), [(19, None), (20, 3)])
+def test_few_held_out_pictures_end_no_training(held_out: int, patience: int | None, tmp_path: Path) -> None:
+    for name, records in (("train", 12), ("val", held_out)):
+        write_set(tmp_path / "data", name, random.Random(0), records, labels=lambda r: r.choice(CLOSED))
+    starting, config = made(tmp_path, tmp_path / "data")
+    assert config.training.early_stopping_patience == patience
+    assert any("by chance" in note for note in starting.notes) == (patience is None)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -20,7 +20,7 @@ from argusvl.config.loading import config_from_mapping
 from argusvl.config.yaml_text import read_entries
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.files import read_json_object, read_text, real_path
-from argusvl.core.wording import listed
+from argusvl.core.wording import counted, listed
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.checkpoint_layout import has_head, stock_folder
 from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
@@ -63,6 +63,9 @@ _EVALUATIONS = 7
 
 _PATIENCE = 3
 """Of them without a better figure, after which a run ends."""
+
+_FEW_HELD_OUT = 20
+"""Pictures; a figure of fewer goes up and down by chance."""
 
 _LENGTHS = {
     "random": (80, 3, 0, 16_800),
@@ -391,6 +394,11 @@ def _decide_files(draft: _Draft, survey: Survey, root: str | Path | None) -> Non
     draft.put("training.run_name", name)
     if survey.val is None:
         draft.notes.append("there are no held-out records, so no figure will be measured: " + _NO_VAL)
+    elif len(survey.val) < _FEW_HELD_OUT:
+        few = counted(len(survey.val), "held-out record")
+        draft.notes.append(
+            f"{few}: the figures of so few go up and down by chance, and choose the best checkpoint"
+        )
 
 
 def _decide_teachers(draft: _Draft, survey: Survey, start: _StartingPoint) -> None:
@@ -520,7 +528,7 @@ def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora:
         draft.why("training.vision_lr", "trained weights move less than the new head")
     draft.put("training.eval_steps", every, f"{_EVALUATIONS} times, the last one at the end")
     draft.put("training.save_steps", every)
-    if survey.val is not None:
+    if survey.val is not None and len(survey.val) >= _FEW_HELD_OUT:
         draft.put(
             "training.early_stopping_patience",
             _PATIENCE,
