@@ -16,7 +16,7 @@ SecondEyeName = Literal["none", "efficientnet-lite0"]
 
 
 class HeadShape(ModelShape):
-    """Schema of the fields of :class:`ArgusDetectionConfig`; ``config.json`` may leave out what has a default."""
+    """The fields of :class:`ArgusDetectionConfig`; ``config.json`` may leave out what has a default."""
 
     detection_enabled: bool = True
     queries: Literal["learned", "proposals"] = "proposals"
@@ -123,8 +123,8 @@ class ArgusDetectionConfig(PreTrainedConfig):
     """Shape of an :class:`~argusvl.detection.model.modeling.ArgusForDetection`.
 
     Sizes of the language model and the vision tower are read from ``qwen_config``, the stock configuration or its
-    dictionary; none is repeated here. Most fields are keys of a configuration's ``detection`` section, which says
-    what they mean (:data:`HEAD_KEYS`); these are not:
+    dictionary; none is repeated here. The other fields are those of :class:`HeadShape`. Most are keys of a
+    configuration's ``detection`` section, which says what they mean (:data:`HEAD_KEYS`); these are not:
 
     Attributes:
         labels_in_order: Whether the order of a label's tokens counts for its type score; where no two labels have the
@@ -133,29 +133,13 @@ class ArgusDetectionConfig(PreTrainedConfig):
     """
 
     model_type = "argus_detection"
-    detection_enabled: bool = True
-    queries: str = "proposals"
-    num_queries: int = 100
-    hidden_size: int = 256
-    num_heads: int = 8
-    ffn_size: int = 1024
-    decoder_num_layers: int = 2
-    caption_decoder_num_layers: int = 4
-    caption_max_tokens: int = 32
-    adapter_bottleneck_ratio: int = 8
-    sampling_points: int = 4
-    second_eye: SecondEyeName = "none"
-    labels_in_order: bool = False
-    nms_iou: float | None = None
-    dropout: float = 0.0
-    adapter_base: dict[str, str] | None = None
 
     def __init__(self, qwen_config: Qwen2_5_VLConfig | dict[str, Any] | None = None, **kwargs: Any) -> None:
         if not isinstance(qwen_config, Qwen2_5_VLConfig):
             qwen_config = Qwen2_5_VLConfig(**qwen_config or {})
         self.qwen_config = qwen_config
-        for name in HeadShape.model_fields:
-            setattr(self, name, kwargs.pop(name, getattr(self, name)))
+        for name, field in HeadShape.model_fields.items():
+            setattr(self, name, kwargs.pop(name, field.default))
         super().__init__(**kwargs)
 
     @property
