@@ -217,7 +217,7 @@ def test_a_model_without_a_head_is_measured_by_what_it_writes(
     from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
 
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
-    qwen, _ = load_qwen(folder / "qwen")
+    qwen = load_qwen(folder / "qwen")
     config = ArgusDetectionConfig(qwen_config=qwen.config, detection_enabled=False)
     ArgusForDetection(config, qwen).save_pretrained(folder)
     assert run(["eval", str(folder), str(scenes)]) == 2

@@ -312,7 +312,7 @@ class DetectionTask:
                 else:
                     logger.info("the head of %s gets a second eye, %s, with ImageNet's weights", folder, eye)
         else:
-            model, _ = add_detection_head(folder, head, **self._stock_options())
+            model = add_detection_head(folder, head, **self._stock_options())
         if section.peft is not None:
             self._add_adapter(model, section.peft)
         elif model.adapter is not None:

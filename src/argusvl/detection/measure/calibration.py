@@ -91,7 +91,9 @@ class Calibration:
 
     def probabilities(self, scores: NDArray[Any]) -> Array:
         """``[N]`` scores → probabilities, in the same order."""
-        return _probabilities(scores, np.array([self.low, self.high, self.bias]))
+        logits = _features(scores) @ np.array([self.low, self.high, self.bias])
+        probabilities: Array = (1 - _TRACE) * expit(logits) + _TRACE * scores
+        return probabilities
 
     def apply(self, detections: Detections) -> Detections:
         """The same predictions with probabilities for scores; label scores get theirs where logits are known."""
@@ -134,16 +136,13 @@ def fit_calibration(matched: MatchedPredictions) -> Fit:
     reason = _too_little(matched)
     if reason:
         return Fit(None, reason, measure(matched, None))
-    across = [_fit(matched.of_images(~held)) for held in _folds(matched.num_images)]
     scores, types = np.zeros(len(matched.scores)), np.zeros(len(matched.types))
-    for held, one in zip(_folds(matched.num_images), across, strict=True):
+    for fold in range(FOLDS):
+        held = np.arange(matched.num_images) % FOLDS == fold
+        one = _fit(matched.of_images(~held))
         entries, typed = held[matched.images], held[matched.type_images]
         scores[entries] = one.probabilities(matched.scores[entries])
         types[typed] = _confidences(matched.type_logits[typed], one.type_temperature)
-    report = ReliabilityReport(
-        compare(matched.scores, scores, matched.correct, SHOWN_FROM),
-        compare(_confidences(matched.type_logits), types, _types_right(matched), shown_from=0.0),
-    )
     if not _surprise(scores, matched.correct) < _surprise(matched.scores, matched.correct):
         return Fit(
             None,
@@ -152,7 +151,7 @@ def fit_calibration(matched: MatchedPredictions) -> Fit:
         )
     calibration = _fit(matched)
     note = f"fitted on {calibration.predictions} predictions in {calibration.images} held-out images"
-    return Fit(calibration, note, report)
+    return Fit(calibration, note, _compared(matched, scores, types))
 
 
 def _too_little(matched: MatchedPredictions) -> str:
@@ -169,10 +168,6 @@ def _too_little(matched: MatchedPredictions) -> str:
     if wrong < MIN_WRONG:
         return f"{wrong} of {len(matched.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
     return ""
-
-
-def _folds(num_images: int) -> list[Flags]:
-    return [np.arange(num_images) % FOLDS == fold for fold in range(FOLDS)]
 
 
 def _fit(matched: MatchedPredictions) -> Calibration:
@@ -209,11 +204,6 @@ def _features(scores: NDArray[Any]) -> Array:
     return np.stack([np.log(inside), -np.log1p(-inside), np.ones_like(inside)], axis=-1)
 
 
-def _probabilities(scores: NDArray[Any], weights: Array) -> Array:
-    probabilities: Array = (1 - _TRACE) * expit(_features(scores) @ weights) + _TRACE * scores
-    return probabilities
-
-
 def _surprise(scores: Array, correct: Flags) -> float:
     """Mean negative log-likelihood."""
     inside = np.clip(scores, _SMALLEST, _LARGEST)
@@ -222,15 +212,21 @@ def _surprise(scores: Array, correct: Flags) -> float:
 
 def measure(matched: MatchedPredictions, calibration: Calibration | None) -> ReliabilityReport:
     """How reliable scores are on images that ``calibration`` was not fitted on; ``None``: as the model gives them."""
-    right, raw = _types_right(matched), _confidences(matched.type_logits)
     if calibration is None:
         shown = matched.scores >= SHOWN_FROM
         scores = reliability(matched.scores[shown], matched.correct[shown])
-        return ReliabilityReport(scores, reliability(raw, right))
+        return ReliabilityReport(
+            scores, reliability(_confidences(matched.type_logits), _types_right(matched))
+        )
     types = _confidences(matched.type_logits, calibration.type_temperature)
+    return _compared(matched, calibration.probabilities(matched.scores), types)
+
+
+def _compared(matched: MatchedPredictions, scores: Array, types: Array) -> ReliabilityReport:
+    """Calibrated scores and confidences beside those that the model gives."""
     return ReliabilityReport(
-        compare(matched.scores, calibration.probabilities(matched.scores), matched.correct, SHOWN_FROM),
-        compare(raw, types, right, shown_from=0.0),
+        compare(matched.scores, scores, matched.correct, SHOWN_FROM),
+        compare(_confidences(matched.type_logits), types, _types_right(matched), shown_from=0.0),
     )
 
 

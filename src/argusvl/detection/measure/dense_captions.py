@@ -85,10 +85,7 @@ def dense_caption_map(found: Sequence[Detections], truth: Sequence[Truth], text_
     references: list[list[str]] = []
     for one, detections, annotated in zip(claims, found, truth, strict=True):
         for k in one.described:
-            caption = None if detections.captions is None else detections.captions[k]
-            if caption is None:
-                raise DataError("a prediction that a truth object claims has no caption, though others do")
-            candidates.append(caption)
+            candidates.append(claimed_caption(detections, k))
             references.append([annotated.descriptions[member] for member in one.groups[one.group[k]]])
     overlap = np.concatenate([one.overlaps for one in claims])
     text = np.zeros(len(overlap))
@@ -101,6 +98,18 @@ def dense_caption_map(found: Sequence[Detections], truth: Sequence[Truth], text_
         for least in TEXT_SCORES
     ]
     return float(np.mean(cells))
+
+
+def claimed_caption(found: Detections, entry: int) -> str:
+    """The description of a detection that an object has.
+
+    Raises:
+        DataError: It has none.
+    """
+    caption = None if found.captions is None else found.captions[entry]
+    if caption is None:
+        raise DataError("a prediction that a truth object claims has no caption, though others do")
+    return caption
 
 
 def _merged(boxes: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:

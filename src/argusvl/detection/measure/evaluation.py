@@ -27,7 +27,7 @@ from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.records import Scene
 from argusvl.detection.measure.caption_scores import TextScore, chrf
-from argusvl.detection.measure.dense_captions import claim_merged, dense_caption_map
+from argusvl.detection.measure.dense_captions import claim_merged, claimed_caption, dense_caption_map
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD
 
 MAX_DETECTIONS = 100
@@ -266,13 +266,9 @@ def _described(kept: Sequence[Detections], truth: Sequence[Truth]) -> tuple[floa
             if taken < 0:
                 continue
             recalled += 1
-            if not captioned:
-                continue
-            caption = None if detections.captions is None else detections.captions[taken]
-            if caption is None:
-                raise DataError("a prediction that a truth object claims has no caption, though others do")
-            said, meant = _nfc([caption, image_truth.descriptions[t]])
-            exact += said == meant
+            if captioned:
+                said, meant = _nfc([claimed_caption(detections, taken), image_truth.descriptions[t]])
+                exact += said == meant
     if not objects:
         return math.nan, math.nan
     return recalled / objects, exact / max(recalled, 1) if captioned else math.nan

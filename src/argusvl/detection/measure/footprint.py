@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -169,34 +170,21 @@ def count_step(
         if precision == "bfloat16" or lora_rank is not None:
             _halve(model if lora_rank is None else model.qwen)
         linear = [m for m in qwen.language_model.layers.modules() if isinstance(m, nn.Linear)]
-        layer_of = {
-            **{id(layer): repeats["language", k] for k, layer in enumerate(qwen.language_model.layers)},
-            **{id(block): repeats["vision", k] for k, block in enumerate(qwen.visual.blocks)},
-        }
-        times = {
-            id(p): layer_of[id(layer)]
-            for layer in (*qwen.language_model.layers, *qwen.visual.blocks)
-            for p in layer.parameters()
-        }
-        sizes = {"vision": 0, "language": 0, "head": 0}
-        for name, parameter in model.named_parameters():
-            part = (
-                "head"
-                if name.startswith("detection_head")
-                else "vision"
-                if ".visual." in name
-                else "language"
-            )
-            sizes[part] += parameter.numel() * times.get(id(parameter), 1)
-        linears = sum(m.weight.numel() * times[id(m.weight)] for m in linear)
+        repeated = dict(zip((*qwen.language_model.layers, *qwen.visual.blocks), repeats, strict=True))
+
+        def values(parameters: Iterable[nn.Parameter]) -> int:
+            times = {id(p): number for layer, number in repeated.items() for p in layer.parameters()}
+            return sum(p.numel() * times.get(id(p), 1) for p in parameters)
+
+        vision, every = values(qwen.visual.parameters()), values(model.parameters())
+        head = 0 if model.detection_head is None else values(model.detection_head.parameters())
+        linears = values(m.weight for m in linear)
         units = [*qwen.language_model.layers, qwen.language_model.embed_tokens]
         if lora_rank is not None:
             model.qwen.requires_grad_(False)
             for module in linear:
                 _make_lora(module, lora_rank)
-            for layer in qwen.language_model.layers:
-                times |= {id(p): layer_of[id(layer)] for p in layer.parameters()}
-        trainable = sum(p.numel() * times.get(id(p), 1) for p in model.parameters() if p.requires_grad)
+        trainable = values(p for p in model.parameters() if p.requires_grad)
         if checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
             if lora_rank is not None:
@@ -209,9 +197,9 @@ def count_step(
                 "head": [] if model.detection_head is None else list(model.detection_head.children()),
             },
         )
-        for layer in (*qwen.language_model.layers, *qwen.visual.blocks):
-            if layer_of[id(layer)] > 1:
-                allocations.repeat(layer, layer_of[id(layer)])
+        for layer, number in repeated.items():
+            if number > 1:
+                allocations.repeat(layer, number)
         allocations.start("batch")
         made = batch.batch(config) if isinstance(batch, BatchShape) else _on_device(batch)
         allocations.forward()
@@ -226,7 +214,7 @@ def count_step(
         timeline = allocations.timeline()
     return CountedStep(
         timeline=timeline,
-        parameters=sizes,
+        parameters={"vision": vision, "language": every - vision - head, "head": head},
         trainable=trainable,
         linear=linears,
         largest_linear=max(m.weight.numel() for m in linear),
@@ -234,22 +222,22 @@ def count_step(
     )
 
 
-def _shortened(config: ArgusDetectionConfig) -> tuple[ArgusDetectionConfig, dict[tuple[str, int], int]]:
-    """A model of few layers, and how many layers each of them stands for."""
+def _shortened(config: ArgusDetectionConfig) -> tuple[ArgusDetectionConfig, list[int]]:
+    """A model of few layers, and how many each of them stands for: the language model's, then the tower's."""
     short = copy.deepcopy(config)
     text, vision = short.text_sizes, short.vision_sizes
     layers, blocks = text.num_hidden_layers, vision.depth
     full = len(vision.fullatt_block_indexes)
-    repeats: dict[tuple[str, int], int] = {("language", 0): 1, ("language", 1): layers - 1}
+    repeats = [1, layers - 1][:layers]
     text.num_hidden_layers = min(2, layers)
     text.layer_types = text.layer_types[:2] if text.layer_types else None
     vision.depth = min(2, blocks)
     if 0 < full < blocks:
         vision.fullatt_block_indexes = [1]
-        repeats |= {("vision", 0): blocks - full, ("vision", 1): full}
+        repeats += [blocks - full, full]
     else:
         vision.fullatt_block_indexes = list(range(vision.depth)) if full else []
-        repeats |= {("vision", 0): 1, ("vision", 1): blocks - 1}
+        repeats += [1, blocks - 1][:blocks]
     for part in (short.qwen_config, text, vision):
         part.dtype = torch.float32
     short.qwen_config._attn_implementation = "sdpa"

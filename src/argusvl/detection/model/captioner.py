@@ -184,7 +184,7 @@ class CaptionDecoder(nn.Module):
         dtype = self.query_input.weight.dtype
         points = box_grid(boxes_cxcywh_norm)
         inside = points * memory.valid_ratio[image][:, None]
-        cells = self.cell_input(_sample(memory.raster, inside, image, memory.raster_mask).to(dtype))
+        cells = self.cell_input(_sample(memory, inside, image).to(dtype))
         if self.eye_input is not None and memory.eye is not None:
             cells = cells + self.eye_input(memory.eye.at(points, image).to(dtype))
         first = self.query_input(states.to(dtype)) + self.box_input(boxes_cxcywh_norm.to(dtype))
@@ -217,16 +217,16 @@ class _Writing:
         return logits
 
 
-def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """Bilinear samples of ``raster`` ``[M, H, W, D]`` at ``points`` ``[N, K, 2]`` (0–1) of ``image`` ``[N]``.
+def _sample(memory: Memory, points: Tensor, image: Tensor) -> Tensor:
+    """Bilinear samples of the raster at ``points`` ``[N, K, 2]`` (0–1 of the padded grid) of ``image`` ``[N]``.
 
     Gathers the four neighbours of each point instead of repeating the raster for each box. Points stay within the
-    image's own cells (``mask`` ``[M, H, W]``): what a batch pads must not reach a description.
+    image's own cells: what a batch pads must not reach a description.
     """
+    raster = memory.raster
     _, height, width, _ = raster.shape
     scale = points.new_tensor([width, height])
-    sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)  # [M, 2]: cells in x and y
-    limit = (sizes[image] - 1).to(points.dtype)[:, None]
+    limit = (memory.sizes[image] - 1).to(points.dtype)[:, None]
     # A box that is not finite is for the losses to report; here it must not become an index.
     xy = torch.minimum((points.nan_to_num() * scale - 0.5).clamp(min=0), limit)
     low = xy.floor()

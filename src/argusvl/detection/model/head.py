@@ -20,7 +20,7 @@ from argusvl.detection.model.losses import (
     terms_of,
 )
 from argusvl.detection.model.matching import Targets
-from argusvl.detection.model.memory import Memory, MemoryBuilder, cell_centres
+from argusvl.detection.model.memory import Memory, MemoryBuilder
 from argusvl.detection.model.queries import QUERY_FORMS, QueryOutputs
 from argusvl.detection.model.type_score import TypeScorer
 
@@ -132,10 +132,7 @@ class DetectionHead(nn.Module):
     ) -> dict[str, Tensor]:
         proposals, memory = output.queries.proposals, output.memory
         assert proposals is not None
-        images, height, width, _ = memory.raster.shape
-        centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
-        centres = centres / memory.valid_ratio[:, None]
-        assignment = match_cells(proposals, centres, targets, settings)
+        assignment = match_cells(proposals, memory.centres, targets, settings)
         chosen = assignment.image, assignment.query
         seen = self._seen(proposals.boxes_cxcywh_norm[chosen], assignment.image, memory)
         type_logits = self.type_scorer(proposals.states[chosen], output.labels, seen)

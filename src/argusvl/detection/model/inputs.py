@@ -45,18 +45,16 @@ def check_shapes(batch: Mapping[str, Tensor | None]) -> None:
         tensor = batch.get(name)
         if tensor is None:
             continue
+        problem = f"{name} has shape {list(tensor.shape)}, expected [{', '.join(map(str, axes))}]"
         if tensor.dim() != len(axes):
-            raise ModelError(f"{name} has shape {list(tensor.shape)}, expected [{', '.join(map(str, axes))}]")
+            raise ModelError(problem)
         for axis, size in zip(axes, tensor.shape, strict=True):
             expected, authority = (
                 (axis, "") if isinstance(axis, int) else sizes.setdefault(axis, (size, name))
             )
             if size != expected:
                 beside = f"; {authority} has {expected} {axis}" if authority else ""
-                raise ModelError(
-                    f"{name} has shape {list(tensor.shape)}, expected [{', '.join(map(str, axes))}]{beside}",
-                    remedy="build the whole batch with one collator",
-                )
+                raise ModelError(problem + beside, remedy="build the whole batch with one collator")
         first = first or (name, tensor)
         if tensor.device != first[1].device:
             raise ModelError(

@@ -94,13 +94,8 @@ class LabelTrie:
 
     def to(self, device: torch.device) -> LabelTrie:
         """The same on another device."""
-        return LabelTrie(
-            self.first.to(device),
-            self.tokens.to(device),
-            self.targets.to(device),
-            self.sequence.to(device),
-            self.widths,
-        )
+        parts = (self.first, self.tokens, self.targets, self.sequence)
+        return LabelTrie(*(part.to(device) for part in parts), widths=self.widths)
 
     def advance(
         self, logits: Float[Tensor, "n vocabulary"], states: Int[Tensor, " n"], step: int

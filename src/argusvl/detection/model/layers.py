@@ -21,11 +21,6 @@ def box_grid(boxes_cxcywh: Float[Tensor, "n 4"]) -> Float[Tensor, "n p 2"]:
     return centres + grid * sides
 
 
-def inverse_sigmoid(values: Tensor, epsilon: float = 1e-4) -> Tensor:
-    """Logit of probabilities, finite at 0 and 1."""
-    return torch.logit(values.float(), eps=epsilon)
-
-
 class MLP(nn.Sequential):
     """Linear layers with ReLU between them; the last one can start at zero, so that it changes nothing at first."""
 

@@ -55,33 +55,32 @@ def load_config(folder: Path) -> ArgusDetectionConfig:
     return config
 
 
-def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
+def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGeneration:
     """Loads the stock class from a folder in hub layout and refuses one that does not fill it.
 
-    What is given besides is passed to the stock class. The model comes with transformers' report of keys.
+    What is given besides is passed to the stock class.
 
     Raises:
         CheckpointError: The folder is missing, damaged, or leaves weights at random.
     """
     folder = Path(folder)
-    if is_adapter(folder) and not (folder / "config.json").is_file():
+    config = folder / "config.json"
+    if is_adapter(folder) and not config.is_file():
         raise CheckpointError(
             "is an adapter alone, not a model",
             where=folder,
             remedy="give a checkpoint that `argus train` wrote; an adapter of another tool, merge with its base there",
         )
-    if not (folder / "config.json").is_file():
-        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
-    load_qwen_config(folder)
+    _qwen_config_in(folder)
     if (generation := folder / "generation_config.json").is_file():
         check_shape(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
     verify_checkpoint(folder)  # transformers' own error does not say which shard is truncated
-    quantised = "quantization_config" in read_json_object(folder / "config.json", remedy=_AGAIN)
+    quantised = "quantization_config" in read_json_object(config, remedy=_AGAIN)
     for file in () if quantised else sorted(folder.glob("model*.safetensors")):
         check_floats(file)
     # What does not fit is refused below, by name; transformers would name nothing.
     options = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
-    loaded: Any
+    loaded: tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]
     try:
         loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, **{**kwargs, **options})
     except MemoryError:
@@ -104,7 +103,7 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
             remedy="use a complete Qwen2.5-VL checkpoint with official key names",
         )
     check_finite(qwen.named_parameters(), folder)
-    return qwen, report
+    return qwen
 
 
 def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
@@ -116,9 +115,13 @@ def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
     named = re.search(r"Qwen2\.5-VL-(\d+B)\b", folder.name)
     if not folder.exists() and named is not None and named[1] in PUBLISHED:
         return PUBLISHED[named[1]].config()
-    if not (folder / "config.json").is_file():
-        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
+    return _qwen_config_in(folder)
+
+
+def _qwen_config_in(folder: Path) -> Qwen2_5_VLConfig:
     file = folder / "config.json"
+    if not file.is_file():
+        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
     _read_config(file, Qwen2_5_VLConfig.model_type)
     config = _parsed(Qwen2_5_VLConfig, file)
     check_qwen(config, file)

@@ -37,12 +37,22 @@ class Memory:
     eye: EyeMaps | None = None
 
     @property
+    def sizes(self) -> Tensor:
+        """``[M, 2]``: columns and rows of each image's grid."""
+        return torch.stack([self.raster_mask[:, 0].sum(-1), self.raster_mask[:, :, 0].sum(-1)], dim=-1)
+
+    @property
     def valid_ratio(self) -> Tensor:
         """``[M, 2]``: width and height of each image's grid as fractions of the padded grid."""
         _, height, width = self.raster_mask.shape
-        return torch.stack(
-            [self.raster_mask[:, 0].sum(-1) / width, self.raster_mask[:, :, 0].sum(-1) / height], dim=-1
-        )
+        columns, rows = self.sizes.unbind(-1)
+        return torch.stack([columns / width, rows / height], dim=-1)
+
+    @property
+    def centres(self) -> Tensor:
+        """``[M, H · W, 2]``: centres (x, y) of the padded grid's cells in 0–1 of each image; beyond 1 at padding."""
+        _, height, width = self.raster_mask.shape
+        return cell_centres(height, width, self.raster_mask.device).flatten(0, 1) / self.valid_ratio[:, None]
 
 
 class ResidualMLPAdapter(nn.Module):

@@ -559,7 +559,7 @@ class ArgusForDetection(PreTrainedModel):
         stock = stock_folder(folder)
         adapted = is_adapter(stock)
         own = find_base(config.adapter_base, folder, base) if adapted else stock
-        qwen, _ = load_qwen(own, **kwargs)
+        qwen = load_qwen(own, **kwargs)
         if head_dtype is None:
             asked = isinstance(kwargs.get("dtype"), torch.dtype)
             head_dtype = torch.float32 if adapted and not asked else qwen.dtype
@@ -598,21 +598,15 @@ def with_new_head(qwen: Qwen2_5_VLForConditionalGeneration, head: dict[str, Any]
     return model
 
 
-def add_detection_head(
-    folder: str | Path, head: dict[str, Any], **kwargs: Any
-) -> tuple[ArgusForDetection, list[str]]:
-    """Loads a plain Qwen2.5-VL folder, in hub layout, and puts a new head beside it.
+def add_detection_head(folder: str | Path, head: dict[str, Any], **kwargs: Any) -> ArgusForDetection:
+    """Loads a plain Qwen2.5-VL folder, in hub layout, and puts a new head beside it; logs which parameters are new.
 
     ``head``: fields of :class:`ArgusDetectionConfig` except ``qwen_config``; the rest is passed to the stock class.
-
-    Returns:
-        The model, and the names of the parameters that are new (random).
     """
-    qwen, _ = load_qwen(folder, **kwargs)
-    model = with_new_head(qwen, head)
+    model = with_new_head(load_qwen(folder, **kwargs), head)
     new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
     logger.info("loaded %s; new, starting at random: %s", folder, ", ".join(new) or "nothing")
-    return model, new
+    return model
 
 
 AutoModel.register(ArgusDetectionConfig, ArgusForDetection, exist_ok=True)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.decoder import DecoderLayer
-from argusvl.detection.model.layers import MLP, FeedForward, inverse_sigmoid
-from argusvl.detection.model.memory import Memory, cell_centres
+from argusvl.detection.model.layers import MLP, FeedForward
+from argusvl.detection.model.memory import Memory
 from argusvl.detection.model.vision import sine_embedding
 
 # Objectness starts at this probability, so that the first steps are not spent on pushing background down
@@ -172,12 +172,10 @@ class ProposalQueries(nn.Module):
         return QueryOutputs(outputs, proposals)
 
     def _propose(self, memory: Memory) -> QueryPredictions:
-        _, height, width, _ = memory.raster.shape
-        centres = cell_centres(height, width, memory.raster.device).flatten(0, 1)
-        centres = centres[None] / memory.valid_ratio[:, None]
-        anchors = torch.cat([centres.clamp(0, 1), torch.full_like(centres, self.ANCHOR_SIZE)], dim=-1)
+        centres = memory.centres.clamp(0, 1)
+        anchors = torch.cat([centres, torch.full_like(centres, self.ANCHOR_SIZE)], dim=-1)
         states = self.proposal_norm(memory.raster.flatten(1, 2))
-        proposals = self.proposal_head(states, inverse_sigmoid(anchors))
+        proposals = self.proposal_head(states, anchors.logit(eps=1e-4))
         return _without_padding(proposals, ~memory.raster_mask.flatten(1))
 
 

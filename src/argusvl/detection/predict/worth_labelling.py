@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
-from argusvl.core.images import open_reduced
+from argusvl.core.images import ReducedImage, open_reduced
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.preparing.copies import Copies, Fingerprint, fingerprint
@@ -114,26 +114,26 @@ class Seen:
 def see(paths: Iterable[Path], network: PictureVectors, on_error: Callable[[Path, DataError], None]) -> Seen:
     """Reads pictures small; one that cannot be read is told and left out."""
 
-    def read(path: Path) -> tuple[Path, object]:
+    def read(path: Path) -> tuple[Path, ReducedImage | DataError]:
         try:
             return path, open_reduced(path, 256)
         except DataError as error:
             return path, error
 
-    seen = Seen([], np.zeros((0, 0), np.float32), [])
+    read_paths, fingerprints = list[Path](), list[Fingerprint]()
     vectors, waiting = [], []
     for path, found in map_in_order(read, paths):
         if isinstance(found, DataError):
             on_error(path, found)
             continue
-        seen.paths.append(path)
-        seen.fingerprints.append(fingerprint(found.digest, found.picture))  # type: ignore[attr-defined]
-        waiting.append(found.picture)  # type: ignore[attr-defined]
+        read_paths.append(path)
+        fingerprints.append(fingerprint(found.digest, found.picture))
+        waiting.append(found.picture)
         if len(waiting) == _BATCH:
             vectors.append(network(waiting))
             waiting = []
     vectors.append(network(waiting))
-    return Seen(seen.paths, np.concatenate(vectors), seen.fingerprints)
+    return Seen(read_paths, np.concatenate(vectors), fingerprints)
 
 
 def copies_of(candidates: Seen, labelled: Seen) -> set[int]:
