@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -32,7 +33,6 @@ from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD
 
 MAX_DETECTIONS = 100
 _EVERY_SIZE = {"any": [0.0, 1e10]}
-_BY_CLASS = ("per_class", "precision_recall")
 
 
 def class_of(description: str, vocabulary: Vocabulary) -> str:
@@ -137,10 +137,8 @@ class Figures:
 
     def scalars(self) -> dict[str, float]:
         """Flat figures for logs and for choosing a checkpoint, ``AP50/<class>`` by class, without ``nan``."""
-        counts = ("images", "objects")
-        flat = {
-            f.name: float(getattr(self, f.name)) for f in fields(self) if f.name not in (*_BY_CLASS, *counts)
-        }
+        others = {"images", "objects", "per_class", "precision_recall"}
+        flat = {f.name: float(getattr(self, f.name)) for f in fields(self) if f.name not in others}
         for name, figures in self.per_class.items():
             flat |= {f"AP/{name}": figures.AP, f"AP50/{name}": figures.AP50}
         return {name: value for name, value in flat.items() if not math.isnan(value)}
@@ -206,9 +204,8 @@ def evaluate_detections(
     ranked = [p.top(max_detections) for p in predictions]
     kept = [d.top(max_detections) for d in described]
     truth_classes = [[class_of(d, vocabulary) for d in t.descriptions] for t in truth]
-    counts = {unicodedata.normalize("NFC", label): 0 for label in labels}
-    for name in (name for names in truth_classes for name in names):
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(dict.fromkeys(_nfc(labels), 0))
+    counts.update(name for names in truth_classes for name in names)
 
     ranked_classes = [_nfc(p.labels) for p in ranked]
     scored = _Coco(ranked, ranked_classes, truth, truth_classes, list(counts), max_detections)
@@ -241,12 +238,12 @@ def evaluate_detections(
     )
 
 
-def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArray[np.int64]:
+def claim(truth: Truth, predictions: Detections) -> NDArray[np.int64]:
     """Which prediction each truth takes, ``[T]``: its highest-scoring unclaimed one with enough overlap, or -1.
 
     Truths choose in the order of the file.
     """
-    return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), iou, predictions.scores)
+    return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), MIN_IOU, predictions.scores)
 
 
 def to_describe(truth: Truth, predictions: Detections) -> list[int]:

@@ -172,7 +172,7 @@ def count_step(
         linear = [m for m in qwen.language_model.layers.modules() if isinstance(m, nn.Linear)]
         repeated = dict(zip((*qwen.language_model.layers, *qwen.visual.blocks), repeats, strict=True))
 
-        def values(parameters: Iterable[nn.Parameter]) -> int:
+        def values(parameters: Iterable[Tensor]) -> int:
             times = {id(p): number for layer, number in repeated.items() for p in layer.parameters()}
             return sum(p.numel() * times.get(id(p), 1) for p in parameters)
 

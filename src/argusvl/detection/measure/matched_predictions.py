@@ -106,9 +106,7 @@ class MatchedPredictions:
         )
 
 
-def correct_predictions(
-    truth: Truth, predictions: Detections, vocabulary: Vocabulary, iou: float = MIN_IOU
-) -> Flags:
+def correct_predictions(truth: Truth, predictions: Detections, vocabulary: Vocabulary) -> Flags:
     """Which predictions are right, ``[N]``, as COCO's AP counts.
 
     Best first, each takes the object of its own class that it overlaps most, if enough and not taken before.
@@ -118,5 +116,5 @@ def correct_predictions(
     overlaps = pairwise_iou(predictions.boxes_xyxy_px, truth.boxes_xyxy_px)  # [N, T]
     best_first = np.argsort(-predictions.scores, kind="stable")
     correct = np.zeros(len(predictions), dtype=bool)
-    correct[best_first] = match(np.where(named[:, None] == classes, overlaps, 0.0)[best_first], iou) >= 0
+    correct[best_first] = match(np.where(named[:, None] == classes, overlaps, 0.0)[best_first], MIN_IOU) >= 0
     return correct

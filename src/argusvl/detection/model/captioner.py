@@ -129,9 +129,7 @@ class CaptionDecoder(nn.Module):
             ended = ended | torch.isin(token, ends)
             if bool(ended.all()):
                 break
-        return (
-            torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
-        )
+        return torch.stack(written, dim=1)
 
     @torch.no_grad()
     def choose(

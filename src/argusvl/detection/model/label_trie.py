@@ -7,7 +7,7 @@ tokens would be a path that the decoder has never learned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -94,8 +94,8 @@ class LabelTrie:
 
     def to(self, device: torch.device) -> LabelTrie:
         """The same on another device."""
-        parts = (self.first, self.tokens, self.targets, self.sequence)
-        return LabelTrie(*(part.to(device) for part in parts), widths=self.widths)
+        parts = ("first", "tokens", "targets", "sequence")
+        return replace(self, **{name: getattr(self, name).to(device) for name in parts})
 
     def advance(
         self, logits: Float[Tensor, "n vocabulary"], states: Int[Tensor, " n"], step: int

@@ -15,6 +15,7 @@ from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
 from argusvl.core.model_shapes import check_shape
 from argusvl.core.weight_files import check_finite, check_floats, load_safetensors, safetensors_header
+from argusvl.core.wording import counted, listed
 from argusvl.detection.data.checkpoint_layout import (
     ADAPTER_CONFIG,
     QWEN_FOLDER,
@@ -80,7 +81,8 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
         check_floats(file)
     # What does not fit is refused below, by name; transformers would name nothing.
     options = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
-    loaded: tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]
+    loaded: Any
+    qwen: Qwen2_5_VLForConditionalGeneration
     try:
         loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, **{**kwargs, **options})
     except MemoryError:
@@ -188,7 +190,6 @@ def _read_config(file: Path, expected: str) -> dict[str, Any]:
     return value
 
 
-def _named(names: list[str], most: int = 3) -> str:
+def _named(names: list[str]) -> str:
     """``2 weights (a, b)``: the number, and the first names."""
-    listed = ", ".join(names[:most]) + (", …" if len(names) > most else "")
-    return f"{len(names)} weight{'' if len(names) == 1 else 's'}" + (f" ({listed})" if names else "")
+    return counted(len(names), "weight") + (f" ({listed(names, 3)})" if names else "")

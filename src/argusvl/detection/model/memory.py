@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -118,8 +118,11 @@ class MemoryBuilder(nn.Module):
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
         length = max(len(i) + len(p) for i, p in zip(image_states, prompt_states, strict=True))
-        # Pictures of one size, most of a batch, share their positions.
-        positions = lru_cache(partial(self._grid_positions, device=rasters[0].device))
+
+        @lru_cache  # pictures of one size, most of a batch, share their positions
+        def positions(rows: int, columns: int) -> Tensor:
+            return sine_embedding(cell_centres(rows, columns, rasters[0].device), self.width)
+
         padded = []
         for raster, image, prompt in zip(rasters, image_states, prompt_states, strict=True):
             h, w = raster.shape[:2]
@@ -170,9 +173,6 @@ class MemoryBuilder(nn.Module):
             raster_positions=raster_positions,
             language_positions=language_positions,
         )
-
-    def _grid_positions(self, height: int, width: int, device: torch.device) -> Tensor:
-        return sine_embedding(cell_centres(height, width, device), self.width)
 
 
 def cell_centres(height: int, width: int, device: torch.device) -> Tensor:

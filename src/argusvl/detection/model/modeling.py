@@ -416,12 +416,10 @@ class ArgusForDetection(PreTrainedModel):
             # Nothing at or after the student's answer is read: it would leak the answer in training, and at
             # inference there is none.
             prompt_states.append(states[first:end][types[first:end] == 0])
-        pixels = batch["pixel_values"] if self.config.second_eye != "none" else None
-        pictures = (
-            []
-            if pixels is None
-            else pictures_of(pixels, grid, batch["student_image_index"], self.config.vision_sizes)
-        )
+        pictures = []
+        if self.config.second_eye != "none":
+            shown = batch["student_image_index"]
+            pictures = pictures_of(batch["pixel_values"], grid, shown, self.config.vision_sizes)
         head: HeadOutput = self.detection_head(
             rasters,
             image_states,

@@ -13,7 +13,6 @@ same to the head, and it took hundreds of steps to tell them apart again: they a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -55,12 +54,10 @@ def transfer_vocabulary(
         embedding.padding_idx = token_id(new, END_OF_TEXT)
     ids = {token_id(old, token): token_id(new, token) for token in SPECIAL_TOKENS}
     for owner in (qwen.config, qwen.config.text_config, qwen.generation_config):
-        for name, value in list(_token_ids(owner)):
-            setattr(
-                owner,
-                name,
-                [ids[i] for i in value if i in ids] if isinstance(value, list) else ids.get(value),
-            )
+        for name, value in owner.to_dict().items():
+            if name.endswith("token_id") and value is not None:
+                known = [ids[i] for i in value if i in ids] if isinstance(value, list) else ids.get(value)
+                setattr(owner, name, known)
 
 
 def _vocabulary_layers(qwen: Qwen2_5_VLForConditionalGeneration) -> tuple[Any, Any]:
@@ -91,9 +88,3 @@ def _pieces(old: TokenizersBackend, new: TokenizersBackend) -> list[list[int]]:
         special = token in SPECIAL_TOKENS
         pieces[number] = [token_id(old, token)] if special else [piece.id for piece in spell(token)]
     return pieces
-
-
-def _token_ids(owner: Any) -> Iterator[tuple[str, int | list[int]]]:
-    for name, value in owner.to_dict().items():
-        if name.endswith("token_id") and value is not None:
-            yield name, value

@@ -73,7 +73,9 @@ def inference_sample(
     A teacher that shows the student's own picture would give the answer away and is left out.
     """
     student = replace(student, objects=())
-    teachers = [t for t in teachers if not _shares_a_picture(t, student)]
+    teachers = [
+        t for t in teachers if not any(np.array_equal(a, b) for a in t.images for b in student.images)
+    ]
     conversation = processor.inference(
         student.turn, [t.turn for t in teachers], source=source, question=prompt
     )
@@ -266,7 +268,8 @@ def evaluate_records(
                     for t, b in zip(objects, best, strict=True)
                 ]
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
-            names = [(index, name) for one in metadata for index in [next(indices)] for name in one.images]
+            numbered = zip(metadata, indices, strict=False)
+            names = [(index, name) for one, index in numbered for name in one.images]
             ranked = [p.ranked for p in predictions]
             predicted += map(_Predicted, names, ranked, best, matched, objects)
         return predicted
@@ -336,7 +339,3 @@ def question_batches(
     """Collated questions with their metadata, in order; the worker that read them collates them."""
     join_up = partial(collated, collate)
     return iter(DataLoader(questions, batch_size, num_workers=num_workers, collate_fn=join_up))
-
-
-def _shares_a_picture(teacher: LoadedScene, student: LoadedScene) -> bool:
-    return any(np.array_equal(a, b) for a in teacher.images for b in student.images)

@@ -147,14 +147,14 @@ def copies_of(candidates: Seen, labelled: Seen) -> set[int]:
         [*labelled.fingerprints, *candidates.fingerprints], lambda k: open_reduced(paths[k], 64).picture
     )
     known = len(labelled.paths)
-    again: set[int] = set()
 
     def is_same(one: int, other: int) -> bool:
         likeness = copies.likeness(one, other)
         return likeness in ("file", "copy") or (likeness == "view" and paths[one].stem == paths[other].stem)
 
-    for group in copies.groups:
-        for k in group:
-            if k >= known and any(j < known and is_same(j, k) for j in group):
-                again.add(k - known)
-    return again
+    return {
+        k - known
+        for group in copies.groups
+        for k in group
+        if k >= known and any(j < known and is_same(j, k) for j in group)
+    }
