@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.commands import step_time
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data import records, scan_cache
-from argusvl.detection.data.sampling.tokenizer import load_tokenizer
+from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.matched_predictions import MatchedPredictions
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
@@ -440,6 +442,24 @@ def test_a_resumed_run_keeps_the_tokenizer_labels_and_descriptions_that_it_learn
         assert tokenizer.get_vocab() == task.processor.tokenizer.get_vocab()
         assets = DetectionAssets.load(folder)
         assert set(assets.labels) == set(before) == set(assets.descriptions or ())
+
+
+def test_a_run_does_not_go_on_with_a_tokenizer_of_other_ids(
+    make_task: MakeTask, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    saved = DetectionAssets.load(folder)
+    replace(saved, vocabulary_digest=vocabulary_digest(load_tokenizer(folder / "qwen"))).save(folder)
+    task = make_task()
+    task.load_assets(folder)
+    file = folder / "qwen" / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    ids = tokenizer["model"]["vocab"]
+    first, second = list(ids)[40:42]
+    ids[first], ids[second] = ids[second], ids[first]
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="not that of training"):
+        task.load_assets(folder)
 
 
 def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(

@@ -127,10 +127,10 @@ class DetectionTask:
         """Labels, descriptions and tokenizer are those of the run that goes on, whatever the records say now.
 
         Raises:
-            CheckpointError: They are missing or damaged.
+            CheckpointError: They are missing or damaged, or the tokenizer is another one than that of the run.
         """
         self._learned = DetectionAssets.load(checkpoint)
-        self._learned_tokenizer = load_tokenizer(stock_folder(checkpoint))
+        self._learned_tokenizer = self._learned.tokenizer(checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """The calibration of the last evaluation."""
