@@ -49,11 +49,6 @@ _EMBEDDED = "argus-tiny"
 _CLOSED_MOST, _REPEATED = 200, 5
 """Descriptions are a vocabulary when there are at most so many, each used so often on the mean."""
 
-_SECOND_EYE = "efficientnet-lite0"
-_WHY_SECOND_EYE = (
-    "features of photographs, which tell kinds apart; a step takes half as long again; none: without it"
-)
-
 _TOLD_APART = 0.85
 """Share of pictures known as mirrored from which on none is shown so: chess pieces on one board 0.97, cards and blood
 cells 0.5. Chess in 406 steps without flips had 0.009 more AP, held out (test 0.806 for 0.793; one seed)."""
@@ -562,7 +557,8 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
                 value = getattr(start.head, name)
                 draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
         if start.sees and start.head.second_eye == "none":
-            draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
+            why = "features of photographs, which tell kinds apart; a step takes half as long again; none: without it"
+            draft.put("detection.detection_second_eye", "efficientnet-lite0", why)
         kinds = max(1, len(survey.descriptions))
         if start.sees and survey.objects >= _PLENTY * kinds:
             why = f"twice as much as usual: {survey.objects} objects tell {kinds} kinds, so boxes are what is left"

@@ -53,7 +53,8 @@ def transfer_vocabulary(
     if embedding.padding_idx is not None:  # of that row torch computes no gradient
         embedding.padding_idx = token_id(new, END_OF_TEXT)
     ids = {token_id(old, token): token_id(new, token) for token in SPECIAL_TOKENS}
-    for owner in (qwen.config, qwen.config.text_config, qwen.generation_config):
+    owners: tuple[Any, ...] = (qwen.config, qwen.config.text_config, qwen.generation_config)
+    for owner in owners:
         for name, value in owner.to_dict().items():
             if name.endswith("token_id") and value is not None:
                 known = [ids[i] for i in value if i in ids] if isinstance(value, list) else ids.get(value)
