@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,10 +65,14 @@ class _Log:
     series: dict[str, Series]
     taken: set[str] = field(default_factory=set)
 
-    def take(self, names: Sequence[str], rename: Mapping[str, str] | None = None) -> list[Series]:
-        """The series, marked as shown, under the names that the legend gives them."""
+    def named(self, prefix: str) -> list[str]:
+        """The series whose names begin so."""
+        return [n for n in self.series if n.startswith(prefix)]
+
+    def chart(self, title: str, names: Sequence[str], in_legend: Callable[[str], str], **look: Any) -> Chart:
+        """A chart of some series, which are marked as shown, under the names that the legend gives them."""
         self.taken.update(names)
-        return [replace(self.series[n], name=(rename or {}).get(n, n)) for n in names]
+        return curve_chart(title, [replace(self.series[n], name=in_legend(n)) for n in names], **look)
 
 
 def chart_groups(
@@ -88,15 +92,21 @@ def chart_groups(
     """
     log = _Log(log_series(log_history))
     groups = [
-        ChartGroup("Quality", "on held-out pictures, while training", _quality_charts(log, figures or {})),
-        ChartGroup("Loss by term", "before weighting, as the trainer logs it", _loss_charts(log)),
-        ChartGroup("By parameter group", "what the optimizer did with each", _rate_charts(log)),
-        ChartGroup("Gradients and weights", "by parameter group", _norm_charts(log), health=True),
-        ChartGroup("Memory and time", "of the first process", _cost_charts(log), health=True),
-        ChartGroup("Everything else", "", _other_charts(log), folded=True),
+        ChartGroup(
+            "Quality", "on held-out pictures, while training", drawn(_quality_charts(log, figures or {}))
+        ),
+        ChartGroup("Loss by term", "before weighting, as the trainer logs it", drawn(_loss_charts(log))),
+        ChartGroup("By parameter group", "what the optimizer did with each", drawn(_rate_charts(log))),
+        ChartGroup("Gradients and weights", "by parameter group", drawn(_norm_charts(log)), health=True),
+        ChartGroup("Memory and time", "of the first process", drawn(_cost_charts(log)), health=True),
+        ChartGroup("Everything else", "", drawn(_other_charts(log)), folded=True),
     ]
-    groups = [replace(g, charts=[c for c in g.charts if c.svg or c.warning]) for g in groups]
     return [group for group in groups if group.charts]
+
+
+def drawn(charts: Iterable[Chart]) -> list[Chart]:
+    """Those that have something to say."""
+    return [chart for chart in charts if chart.svg or chart.warning]
 
 
 def make_chart(
@@ -137,112 +147,97 @@ def log_series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     return {name: Series(name, *xy) for name, xy in points.items()}
 
 
-def _quality_charts(log: _Log, figures: Mapping[str, FigureSpec]) -> list[Chart]:
+def _quality_charts(log: _Log, figures: Mapping[str, FigureSpec]) -> Iterator[Chart]:
     quality = [n for n in log.series if _is_quality(n, log.series[n], figures)]
     plain = [n for n in quality if "/" not in n]
     shares = [n for n in plain if _is_share(log.series[n], spec_of(n, figures))]
-    charts = []
+    look: dict[str, Any] = {"zero_based": True, "smooth": False}
     if shares:
         title = "all classes" if len(plain) < len(quality) else "figures"
-        lines = log.take(shares, {n: _figure_name(n, figures) for n in shares})
-        charts.append(curve_chart(title, lines, zero_based=True, smooth=False))
+        yield log.chart(title, shares, lambda n: _figure_name(n, figures), **look)
     for name in (n for n in plain if n not in shares):
-        spec, lines = spec_of(name, figures), log.take([name], {name: _title(name)})
+        spec = spec_of(name, figures)
         unit = f" ({spec.unit})" if spec and spec.unit else ""
-        charts.append(
-            curve_chart(f"{_figure_name(name, figures)}{unit}", lines, zero_based=True, smooth=False)
-        )
+        yield log.chart(f"{_figure_name(name, figures)}{unit}", [name], _title, **look)
     for figure in dict.fromkeys(n.split("/")[0] for n in quality if "/" in n):
-        names = [n for n in log.series if n.startswith(f"{figure}/")]
-        lines = log.take(names, {n: n.split("/", 1)[1] for n in names})
+        names = log.named(f"{figure}/")
+        log.taken.update(names)
         if len(names) <= _MAX_CLASS_LINES:
-            charts.append(curve_chart(f"{_title(figure)} by class", lines, zero_based=True, smooth=False))
-    return charts
+            yield log.chart(f"{_title(figure)} by class", names, _line_name, **look)
 
 
-def _loss_charts(log: _Log) -> list[Chart]:
-    charts = []
-    shares = [n for n in log.series if n.startswith("gs/")]
-    if shares:
-        log.taken.update(n for n in log.series if n.startswith("gt/"))  # the norms that these are shares of
-        lines = log.take(shares, {n: _title(_line_name(n)) for n in shares})
-        charts.append(curve_chart("share of the gradients at what objectives share", lines, zero_based=True))
-    total = [n for n in ("loss", "eval_loss") if n in log.series]
-    if total:
-        charts.append(curve_chart("total loss", log.take(total, _held_out(total, "loss")), zero_based=True))
+def _loss_charts(log: _Log) -> Iterator[Chart]:
     terms = [n.removesuffix("_loss") for n in log.series if n.endswith("_loss") and not n.startswith("eval_")]
     families: dict[str, list[str]] = {}
     for term in terms:
         families.setdefault(_family(term, terms), []).append(term)
     if len(families) > 1:
         heads = [f"{head}_loss" for head in families]
-        lines = log.take(heads, {f"{head}_loss": _title(head) for head in families})
-        charts.insert(0, curve_chart("all terms", lines, wide=True, log_scale=True))
+        yield log.chart(
+            "all terms", heads, lambda n: _title(n.removesuffix("_loss")), wide=True, log_scale=True
+        )
+    if shares := log.named("gs/"):
+        log.taken.update(log.named("gt/"))  # the norms that these are shares of
+        title = "share of the gradients at what objectives share"
+        yield log.chart(title, shares, lambda n: _title(_line_name(n)), zero_based=True)
+    if total := [n for n in ("loss", "eval_loss") if n in log.series]:
+        yield log.chart("total loss", total, _by_data, zero_based=True)
     for head, members in families.items():
         members = sorted(members, key=lambda m: m != head)
         if len(members) == 1:
-            names = [n for n in (f"{head}_loss", f"eval_{head}_loss") if n in log.series]
-            lines = log.take(names, _held_out(names, f"{head}_loss"))
+            rename = {n: _by_data(n) for n in (f"{head}_loss", f"eval_{head}_loss")}
         else:
             rename = {f"{m}_loss": _part(m, head) for m in members}
             rename |= {f"eval_{m}_loss": f"{_part(m, head)}, held-out" for m in members}
-            lines = log.take([n for n in rename if n in log.series], rename)
-        charts.append(curve_chart(_title(head), lines, zero_based=True))
-    return charts
+        names = [n for n in rename if n in log.series]
+        yield log.chart(_title(head), names, rename.__getitem__, zero_based=True)
 
 
-def _rate_charts(log: _Log) -> list[Chart]:
-    rates = [n for n in log.series if n.startswith("lr/")] or [n for n in log.series if n == "learning_rate"]
-    if not rates:
-        return []
-    log.taken.add("learning_rate")  # the groups' own rates say more than the first group's alone
-    lines = log.take(rates, {n: _line_name(n) for n in rates})
-    return [curve_chart("learning rate", lines, zero_based=True, smooth=False)]
+def _rate_charts(log: _Log) -> Iterator[Chart]:
+    if rates := log.named("lr/") or [n for n in log.series if n == "learning_rate"]:
+        log.taken.add("learning_rate")  # the groups' own rates say more than the first group's alone
+        yield log.chart("learning rate", rates, _line_name, zero_based=True, smooth=False)
 
 
-def _norm_charts(log: _Log) -> list[Chart]:
+def _norm_charts(log: _Log) -> Iterator[Chart]:
     """Groups of a thousand and of a million parameters: a logarithmic axis shows both."""
-    charts = []
     for title, pattern in _NORMS:
         # The norm over everything last, so that a group has one colour in all charts.
         names = sorted((n for n in log.series if re.match(pattern, n)), key=lambda n: n == "grad_norm")
         if names:
-            lines = log.take(names, {n: _line_name(n) for n in names})
-            charts.append(curve_chart(title, lines, log_scale=True, smooth=title != "weight norm"))
-    if entropies := [n for n in log.series if n.startswith("ae/")]:
-        charts.append(_entropy_chart(log, entropies))
-    return charts
+            yield log.chart(title, names, _line_name, log_scale=True, smooth=title != "weight norm")
+    if entropies := log.named("ae/"):
+        log.taken.update(entropies)
+        yield _entropy_chart([log.series[n] for n in entropies])
 
 
-def _entropy_chart(log: _Log, names: Sequence[str]) -> Chart:
+def _entropy_chart(layers: Sequence[Series]) -> Chart:
     """Of each part's layers the one whose attention looks at least: it is the one to worry about."""
-    parts: dict[str, list[Series]] = {}
-    for name in names:
-        kind = re.sub(r"\.\d+", "", name.removeprefix("ae/"))
-        parts.setdefault(".".join(kind.split(".")[-3:]), []).extend(log.take([name]))
-    lines = []
-    for part, layers in parts.items():
-        least: dict[float, float] = {}
-        for layer in layers:
-            for step, value in layer.finite():
-                least[step] = min(value, least.get(step, value))
-        lines.append(Series(part, list(least), list(least.values())))
+    parts: dict[str, dict[float, float]] = {}
+    for layer in layers:
+        kind = re.sub(r"\.\d+", "", layer.name.removeprefix("ae/"))
+        least = parts.setdefault(".".join(kind.split(".")[-3:]), {})
+        for step, value in layer.finite():
+            least[step] = min(value, least.get(step, value))
+    lines = [Series(part, list(least), list(least.values())) for part, least in parts.items()]
     return curve_chart("entropy of attention, the narrowest layer", lines, zero_based=True, smooth=False)
 
 
-def _cost_charts(log: _Log) -> list[Chart]:
-    charts = []
+def _cost_charts(log: _Log) -> Iterator[Chart]:
     for title, prefix in (("memory, MiB", "memory/"), ("seconds of a step", "seconds/")):
-        names = [n for n in log.series if n.startswith(prefix)]
-        if names:
-            lines = log.take(names, {n: _title(_line_name(n).removesuffix("_mib")) for n in names})
-            charts.append(curve_chart(title, lines, zero_based=True, smooth=False))
-    return charts
+        if names := log.named(prefix):
+            yield log.chart(
+                title,
+                names,
+                lambda n: _title(_line_name(n).removesuffix("_mib")),
+                zero_based=True,
+                smooth=False,
+            )
 
 
-def _other_charts(log: _Log) -> list[Chart]:
-    left = [name for name in log.series if name not in log.taken]
-    return [curve_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in left]
+def _other_charts(log: _Log) -> Iterator[Chart]:
+    for name in [name for name in log.series if name not in log.taken]:
+        yield log.chart(_title(name), [name], lambda n: _title(n.split("/")[-1]))
 
 
 def _family(term: str, terms: Sequence[str]) -> str:
@@ -260,8 +255,8 @@ def _part(term: str, head: str) -> str:
     )
 
 
-def _held_out(names: Sequence[str], training: str) -> dict[str, str]:
-    return {n: "training" if n == training else "held-out" for n in names}
+def _by_data(loss: str) -> str:
+    return "held-out" if loss.startswith("eval_") else "training"
 
 
 def curve_chart(title: str, series: Sequence[Series], *, smooth: bool = True, **look: Any) -> Chart:

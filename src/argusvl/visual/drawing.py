@@ -120,18 +120,15 @@ def draw_comparison(
     image: Image.Image,
     truth: tuple[Sequence[Box], Sequence[str]],
     predicted: tuple[Sequence[Box], Sequence[str], Sequence[float]],
-    *,
-    font_path: str | Path | None = None,
-    on_missing: OnMissing = "escape",
 ) -> Image.Image:
     """Truth (boxes and labels) above, prediction (and scores) below, each drawn as by :func:`draw_boxes`.
 
-    By default a character that the font lacks is written as its code: a model in training may write anything.
+    A character that the font lacks is written as its code: a model in training may write anything.
     """
     colours = distinct_colours([*truth[1], *predicted[1]])
-    upper = draw_boxes(image, *truth, font_path=font_path, on_missing=on_missing, colours=colours)
-    lower = draw_boxes(image, *predicted, font_path=font_path, on_missing=on_missing, colours=colours)
-    font = load_font(font_path, max(15, round(max(upper.size) / 62)))
+    upper = draw_boxes(image, *truth, on_missing="escape", colours=colours)
+    lower = draw_boxes(image, *predicted, on_missing="escape", colours=colours)
+    font = load_font(None, max(15, round(max(upper.size) / 62)))
     band = round(font.size * 1.9)
     sheet = Image.new("RGB", (max(upper.width, lower.width), upper.height + lower.height + 2 * band), _PAPER)
     draw = ImageDraw.Draw(sheet)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from argusvl.visual.curves import ChartGroup, curve_chart, log_series
+from argusvl.visual.curves import ChartGroup, curve_chart, drawn, log_series
 from argusvl.visual.marks import Mark
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.plots import Series
@@ -61,7 +61,7 @@ def _time_line(log_history: Sequence[Mapping[str, Any]], marks: Sequence[Mark]) 
         curve_chart("gradient norm, before clipping", norm, log_scale=True, **look),
     ]
     note = "with what was found and what happened" if marks else ""
-    return ChartGroup("Time line", note, [c for c in charts if c.svg or c.warning], health=True)
+    return ChartGroup("Time line", note, drawn(charts), health=True)
 
 
 def _spread(series: Sequence[Series]) -> bool:

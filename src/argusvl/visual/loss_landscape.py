@@ -42,14 +42,12 @@ def loss_landscape(
     loss: Callable[[], float],
     *,
     points: int = POINTS,
-    reach: float = 1.0,
-    seed: int = 0,
     show_progress: bool = False,
 ) -> Landscape:
     """The loss at ``points`` × ``points`` places around the weights, which are afterwards what they were, bit for bit.
 
-    Parameters of two axes and more are moved, by offsets up to ``reach``; biases and norms stay, as in the paper. The
-    loss is that of a fixed batch, without anything random in it; ``seed`` is that of the directions.
+    Parameters of two axes and more are moved, by offsets from -1 to 1; biases and norms stay, as in the paper. The
+    loss is that of a fixed batch, without anything random in it.
 
     Raises:
         ArgusError: ``points`` has no middle.
@@ -59,8 +57,8 @@ def loss_landscape(
             f"{points} points have no middle", where="points", remedy="give an odd number from 3"
         )
     weights = {n: p for n, p in model.named_parameters() if p.is_floating_point() and p.dim() > 1}
-    first, second = (filter_normalised(weights, seed=2 * seed + k) for k in range(2))
-    offsets = tuple(reach * (2 * i / (points - 1) - 1) for i in range(points))
+    first, second = (filter_normalised(weights, seed) for seed in range(2))
+    offsets = tuple(2 * i / (points - 1) - 1 for i in range(points))
     places = [(y, x) for y in offsets for x in offsets]
     losses = []
     origin = {name: weight.detach().clone() for name, weight in weights.items()}
