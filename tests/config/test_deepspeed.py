@@ -129,6 +129,8 @@ def test_what_is_not_needed_is_said_with_its_reason(config: RunConfig, key: str)
         ({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}}}, "offload_param.device"),
         ({"fp16": {"enabled": True, "loss_scale": 0}}, "fp16.enabled"),
         ({"bf16": {"enabled": 1}}, "bf16.enabled is 1"),
+        ({"gradient_accumulation_steps": True}, "gradient_accumulation_steps is True"),
+        ({"gradient_clipping": 10**400}, "gradient_clipping is 1000"),
         ({"optimizer": {"type": "OneBitAdam"}}, "optimizer.type: 'OneBitAdam'"),
     ],
 )

@@ -19,6 +19,7 @@ from argusvl.config.loading import flat
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import read_json_object
+from argusvl.core.strict_json import finite_number
 
 AUTO = "auto"
 """As transformers has it: the value is ours."""
@@ -238,7 +239,7 @@ def carry_out(
                     where=where,
                     remedy=f"make them the same, or write {AUTO}: then the run's own value holds",
                 )
-        elif isinstance(rule, Only) and value != AUTO and not _is_one_of(value, rule.values):
+        elif isinstance(rule, Only) and not any(_equal(value, one) for one in (AUTO, *rule.values)):
             raise ConfigError(
                 f"the engine cannot do {key}: {value!r}", where=f"{where}: {key}", remedy=rule.remedy
             )
@@ -265,18 +266,16 @@ def _rule(key: str, where: str | Path) -> Rule:
     )
 
 
-def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
-    """Whether it is one of them, by type as well: in Python ``True == 1``."""
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
-
-
 def _equal(value: Any, ours: Any) -> bool:
+    """Whether the file says the same, or leaves it to us; ``True`` is not 1, as it is in Python."""
     if value == AUTO:
         return True
     if isinstance(value, list) and isinstance(ours, list):
         return len(value) == len(ours) and all(map(_equal, value, ours))
-    numbers = [isinstance(v, int | float) and not isinstance(v, bool) for v in (value, ours)]
-    return math.isclose(value, ours, rel_tol=1e-9) if all(numbers) else bool(value == ours)
+    number, our_number = finite_number(value), finite_number(ours)
+    if number is not None and our_number is not None:
+        return math.isclose(number, our_number, rel_tol=1e-9)
+    return type(value) is type(ours) and bool(value == ours)
 
 
 def _bf16(asked: Any, ours: Any, where: str | Path) -> Any:
