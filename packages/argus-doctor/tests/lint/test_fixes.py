@@ -213,3 +213,11 @@ def test_without_libcst_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ArgusError, match="LibCST") as raised:
         Edits("x = 1\n")
     assert "argus-doctor[lint]" in (raised.value.remedy or "")
+
+
+def test_what_shares_a_line_with_the_fault_is_not_lost() -> None:
+    text = (
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\nfor x, y in data:\n    loss = f(model(x), y)\n"
+        "    loss.backward()\n    optimizer.zero_grad(); seen += len(x)\n    optimizer.step()\n"
+    )
+    assert "no-gradient" in slugs(text) and mend(text, "no-gradient") is None

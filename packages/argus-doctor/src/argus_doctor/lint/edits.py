@@ -10,8 +10,6 @@ from argus_doctor.errors import ArgusError
 if TYPE_CHECKING:
     import libcst as cst
 
-_Node = ast.expr | ast.stmt | ast.keyword
-
 
 class Edits:
     """Collects replacements and applies them together.
@@ -33,20 +31,20 @@ class Edits:
             ) from error
         self._cst, self._text = libcst, text
         self._lines = text.splitlines(keepends=True)
-        self._replaced: dict[tuple[int, int, int, int], str] = {}
-        self._before: dict[tuple[int, int, int, int], list[str]] = {}
-        self._after: dict[tuple[int, int, int, int], list[str]] = {}
+        # Expressions by where they begin and end, statements by where they begin: LibCST's may end behind a comment.
+        self._expressions: dict[tuple[int, int, int, int], str] = {}
+        self._statements: dict[tuple[int, int], list[str]] = {}
+        self._before: dict[tuple[int, int], list[str]] = {}
+        self._after: dict[tuple[int, int], list[str]] = {}
 
     def _column(self, line: int, byte: int) -> int:
         """Python's tree counts bytes of UTF-8 within a line, LibCST characters."""
         return len(self._lines[line - 1].encode()[:byte].decode(errors="ignore"))
 
-    def _place(self, node: _Node) -> tuple[int, int, int, int]:
-        end_line, end_byte = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
-        begin = self._column(node.lineno, node.col_offset)
-        return node.lineno, begin, end_line, self._column(end_line, end_byte)
+    def _begin(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        return node.lineno, self._column(node.lineno, node.col_offset)
 
-    def written(self, node: _Node) -> str:
+    def written(self, node: ast.expr | ast.stmt) -> str:
         """A node as it is written."""
         return ast.get_source_segment(self._text, node) or ast.unparse(node)
 
@@ -59,29 +57,34 @@ class Edits:
             func = tree.func.with_changes(attr=func)
         return self._cst.Module([]).code_for_node(tree.with_changes(func=func, lpar=[], rpar=[]))
 
-    def replace(self, node: _Node, new: str) -> None:
-        """Puts an expression, or statements, in a node's place."""
-        self._replaced[self._place(node)] = new
+    def replace(self, node: ast.expr, new: str) -> None:
+        """Puts an expression in another one's place."""
+        end_line, end_byte = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        self._expressions[*self._begin(node), end_line, self._column(end_line, end_byte)] = new
+
+    def replace_statement(self, node: ast.stmt, *lines: str) -> None:
+        """Puts statements in the place of a simple one."""
+        self._statements[self._begin(node)] = list(lines)
 
     def insert_before(self, node: ast.stmt, line: str) -> None:
         """Puts a statement before another one."""
-        self._before.setdefault(self._place(node), []).append(line)
+        self._before.setdefault(self._begin(node), []).append(line)
 
     def insert_after(self, node: ast.stmt, line: str) -> None:
         """Puts a statement after another one."""
-        self._after.setdefault(self._place(node), []).append(line)
+        self._after.setdefault(self._begin(node), []).append(line)
 
     def apply(self) -> str | None:
-        """The new text; ``None`` where nothing was changed, or where the result is no Python."""
-        if not (self._replaced or self._before or self._after):
+        """The new text; ``None`` where nothing or not all could be changed, or where the result is no Python."""
+        if not (self._expressions or self._statements or self._before or self._after):
             return None
         wrapper = self._cst.MetadataWrapper(self._cst.parse_module(self._text), unsafe_skip_copy=True)
-        text = wrapper.module.visit(self._transformer(wrapper)).code
+        text: str = wrapper.module.visit(self._transformer(wrapper)).code
         try:
             ast.parse(text)
         except SyntaxError:
             return None
-        return text if text != self._text else None
+        return text if text != self._text and not self._statements else None
 
     def _transformer(self, wrapper: cst.MetadataWrapper) -> cst.CSTTransformer:
         libcst, edits = self._cst, self
@@ -93,47 +96,26 @@ class Edits:
                 place = positions.get(original)
                 if place is None:
                     return updated
-                at = place.start.line, place.start.column, place.end.line, place.end.column
-                is_line = isinstance(original, libcst.SimpleStatementLine | libcst.BaseCompoundStatement)
-                if is_line:
-                    return edits._around(at, original, updated)
-                text = edits._replaced.get(at)
-                if isinstance(original, libcst.BaseExpression) and text and not edits._is_statement(text):
+                begin, end = (place.start.line, place.start.column), (place.end.line, place.end.column)
+                if isinstance(original, libcst.SimpleStatementLine | libcst.BaseCompoundStatement):
+                    return edits._around(begin, updated)
+                text = edits._expressions.get((*begin, *end))
+                if isinstance(original, libcst.BaseExpression) and text:
                     new = libcst.parse_expression(text)
                     return new.with_changes(lpar=original.lpar, rpar=original.rpar)
                 return updated
 
         return Transformer()
 
-    def _around(self, at: tuple[int, int, int, int], original: Any, updated: Any) -> Any:
+    def _around(self, begin: tuple[int, int], updated: Any) -> Any:
         """A statement with what comes before and after it, or what stands in its place."""
-        libcst = self._cst
-
-        def key(one: tuple[int, int, int, int]) -> bool:
-            # The end of a line of LibCST's may be behind a comment.
-            return one[:2] == at[:2]
-
-        parts: list[Any] = []
-        before = [line for place, lines in self._before.items() if key(place) for line in lines]
-        after = [line for place, lines in self._after.items() if key(place) for line in lines]
-        simple = isinstance(original, libcst.SimpleStatementLine)
-        instead = [text for place, text in self._replaced.items() if simple and key(place)]
-        if before:
-            # Comments and blank lines above it stay above.
-            first = libcst.parse_statement(before[0]).with_changes(leading_lines=updated.leading_lines)
-            parts += [first, *map(libcst.parse_statement, before[1:])]
-            updated = updated.with_changes(leading_lines=[])
-        if instead and self._is_statement(instead[0]):
-            lines = [libcst.parse_statement(one) for one in instead[0].split("\n")]
-            lines[0] = lines[0].with_changes(leading_lines=updated.leading_lines)
-            if simple:
-                lines[-1] = lines[-1].with_changes(trailing_whitespace=updated.trailing_whitespace)
-            parts += lines
-        else:
-            parts.append(updated)
-        parts += map(libcst.parse_statement, after)
-        return parts[0] if len(parts) == 1 else libcst.FlattenSentinel(parts)
-
-    @staticmethod
-    def _is_statement(text: str) -> bool:
-        return not isinstance(ast.parse(text).body[0], ast.Expr)
+        parse = self._cst.parse_statement
+        instead = [updated.with_changes(leading_lines=[])]
+        if begin in self._statements and len(updated.body) == 1:  # what else is on its line would be lost
+            instead = [parse(line) for line in self._statements.pop(begin)]
+            instead[-1] = instead[-1].with_changes(trailing_whitespace=updated.trailing_whitespace)
+        before, after = (map(parse, there.get(begin, ())) for there in (self._before, self._after))
+        parts = [*before, *instead, *after]
+        # Comments and blank lines above it stay above.
+        parts[0] = parts[0].with_changes(leading_lines=updated.leading_lines)
+        return parts[0] if len(parts) == 1 else self._cst.FlattenSentinel(parts)

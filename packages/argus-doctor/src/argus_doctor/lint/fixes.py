@@ -102,7 +102,7 @@ def clearing_first(tree: Tree, edits: Edits) -> None:
                 late = cleared.pop(base(call.func), None)
                 if late is not None:
                     edits.insert_before(statement, edits.written(late))
-                    edits.replace(late, "pass")  # for it may be the only one of a block
+                    edits.replace_statement(late, "pass")  # for it may be the only one of a block
 
 
 def evaluate(tree: Tree, edits: Edits) -> None:
@@ -129,7 +129,7 @@ def evaluate(tree: Tree, edits: Edits) -> None:
             if len(returns) == 1 and returns[0] is node.body[-1] and returns[0].value is not None:
                 edits.insert_before(_first(node), f"{names[0]}.eval()")
                 result = f"result = {edits.written(returns[0].value)}"
-                edits.replace(returns[0], f"{result}\n{names[0]}.train()\nreturn result")
+                edits.replace_statement(returns[0], result, f"{names[0]}.train()", "return result")
 
 
 def train_mode(tree: Tree, edits: Edits) -> None:
