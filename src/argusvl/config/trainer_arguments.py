@@ -15,76 +15,32 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from argus_doctor.wording import did_you_mean
 from argusvl.config.messages import describe
 
-OURS: dict[str, str] = {
+_UNDER_THE_SAME_NAME = (
+    "adam_beta2", "bf16", "dataloader_num_workers", "eval_steps", "gradient_accumulation_steps",
+    "gradient_checkpointing", "log_level", "logging_steps", "lr_scheduler_type", "max_grad_norm", "max_steps",
+    "metric_for_best_model", "num_train_epochs", "output_dir", "per_device_eval_batch_size",
+    "per_device_train_batch_size", "report_to", "run_name", "save_steps", "save_total_limit", "seed", "weight_decay",
+)  # fmt: skip
+OURS: dict[str, str] = {name: name for name in _UNDER_THE_SAME_NAME} | {
     "activation_checkpointing": "gradient_checkpointing",
-    "adam_beta2": "adam_beta2",
-    "bf16": "bf16",
-    "dataloader_num_workers": "dataloader_num_workers",
-    "eval_steps": "eval_steps",
     "fp16": "bf16",
-    "gradient_accumulation_steps": "gradient_accumulation_steps",
-    "gradient_checkpointing": "gradient_checkpointing",
     "learning_rate": "a learning rate for each part of the model, such as llm_lr",
-    "log_level": "log_level",
-    "logging_steps": "logging_steps",
-    "lr_scheduler_type": "lr_scheduler_type",
-    "max_grad_norm": "max_grad_norm",
-    "max_steps": "max_steps",
-    "metric_for_best_model": "metric_for_best_model",
-    "num_train_epochs": "num_train_epochs",
-    "output_dir": "output_dir",
-    "per_device_eval_batch_size": "per_device_eval_batch_size",
-    "per_device_train_batch_size": "per_device_train_batch_size",
-    "report_to": "report_to",
     "resume_from_checkpoint": "`argus train --resume`",
-    "run_name": "run_name",
-    "save_steps": "save_steps",
-    "save_total_limit": "save_total_limit",
-    "seed": "seed",
     "use_cpu": "device",
     "warmup_steps": "warmup_ratio",
-    "weight_decay": "weight_decay",
 }
 """Options that a key (or a command) of ours sets."""
 
-ENGINE: frozenset[str] = frozenset(
-    {
-        "auto_find_batch_size",
-        "average_tokens_across_devices",
-        "batch_eval_metrics",
-        "data_seed",
-        "disable_tqdm",
-        "do_eval",
-        "do_predict",
-        "do_train",
-        "enable_jit_checkpoint",
-        "eval_accumulation_steps",
-        "eval_do_concat_batches",
-        "eval_strategy",
-        "eval_use_gather_object",
-        "greater_is_better",
-        "ignore_data_skip",
-        "include_for_metrics",
-        "include_num_input_tokens_seen",
-        "label_names",
-        "label_smoothing_factor",
-        "length_column_name",
-        "load_best_model_at_end",
-        "local_rank",
-        "log_level_replica",
-        "logging_nan_inf_filter",
-        "logging_strategy",
-        "parallelism_config",
-        "prediction_loss_only",
-        "push_to_hub",
-        "remove_unused_columns",
-        "restore_callback_states_from_checkpoint",
-        "save_on_each_node",
-        "save_only_model",
-        "save_strategy",
-        "train_sampling_strategy",
-    }
-)
+ENGINE = frozenset({
+    "auto_find_batch_size", "average_tokens_across_devices", "batch_eval_metrics", "data_seed", "disable_tqdm",
+    "do_eval", "do_predict", "do_train", "enable_jit_checkpoint", "eval_accumulation_steps",
+    "eval_do_concat_batches", "eval_strategy", "eval_use_gather_object", "greater_is_better", "ignore_data_skip",
+    "include_for_metrics", "include_num_input_tokens_seen", "label_names", "label_smoothing_factor",
+    "length_column_name", "load_best_model_at_end", "local_rank", "log_level_replica", "logging_nan_inf_filter",
+    "logging_strategy", "parallelism_config", "prediction_loss_only", "push_to_hub", "remove_unused_columns",
+    "restore_callback_states_from_checkpoint", "save_on_each_node", "save_only_model", "save_strategy",
+    "train_sampling_strategy",
+})  # fmt: skip
 """Options that the engine sets and that would break its promises (global counts, exact resume) if changed, or that it
 does not serve, such as uploads from the loop."""
 

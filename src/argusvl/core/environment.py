@@ -12,15 +12,8 @@ from argusvl.core.cgroups import limit_files
 from argusvl.core.threads import usable_cores
 
 _PACKAGES = (
-    "torch",
-    "transformers",
-    "accelerate",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "pillow",
-    "faster-coco-eval",
-)
+    "torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "pillow", "faster-coco-eval",
+)  # fmt: skip
 
 
 def environment() -> dict[str, Any]:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argusvl.config.loading import flat
 from argusvl.core.appending import read_objects
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
@@ -97,7 +98,10 @@ def load_run(
         events=list(read_objects(folder / EVENTS_FILE)) if (folder / EVENTS_FILE).is_file() else None,
         sections=own.sections,
         configuration=read_text(folder / CONFIG_FILE),
-        environment=_flat(read_object(folder / ENVIRONMENT_FILE)),
+        environment={
+            place.rpartition(".")[2]: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            for place, value in flat(read_object(folder / ENVIRONMENT_FILE))
+        },
     )
 
 
@@ -190,16 +194,3 @@ def _rows(
             )
         )
     return rows
-
-
-def _flat(value: Any) -> dict[str, str]:
-    """Nested names and values as one list of texts."""
-    if not isinstance(value, dict):
-        return {}
-    flat: dict[str, str] = {}
-    for name, item in value.items():
-        if isinstance(item, dict):
-            flat |= _flat(item)
-        else:
-            flat[str(name)] = ", ".join(map(str, item)) if isinstance(item, list) else str(item)
-    return flat

@@ -40,19 +40,11 @@ _BREAKS_AT_ONCE = (*_STATES, *_OUTCOMES)
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "exploding-gradient": ("learning-rate-too-high", "dead-units", *_OUTCOMES),
     "learning-rate-too-high": (
-        "dead-units",
-        "exploding-gradient",
-        "vanishing-gradient",
-        "input-ignored",
-        *_OUTCOMES,
+        "dead-units", "exploding-gradient", "vanishing-gradient", "input-ignored", *_OUTCOMES,
     ),
     # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too.
     "dead-units": (
-        "no-gradient",
-        "vanishing-gradient",
-        "learning-rate-too-low",
-        "input-ignored",
-        "zero-gradient",
+        "no-gradient", "vanishing-gradient", "learning-rate-too-low", "input-ignored", "zero-gradient",
         *(outcome for outcome in _OUTCOMES if outcome != "mode-collapse"),
     ),
     "vanishing-gradient": ("no-gradient", "learning-rate-too-low", "input-ignored", *_OUTCOMES),
@@ -67,7 +59,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
     "train-val-leak": (),
     "target-not-updated": ("accidental-freeze",),
-}
+}  # fmt: skip
 """Cause → what follows from it, and is not reported beside it. What is not listed explains every state and outcome."""
 
 

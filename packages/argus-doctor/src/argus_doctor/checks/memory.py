@@ -37,10 +37,8 @@ def memory_climbs(evidence: Evidence) -> Iterator[Suspicion]:
     if tensors := _rise_of_tensors(samples, evidence.step):
         yield _tensors_climb("live tensors", tensors)
     elif grown and evidence.step >= _UNEXPLAINED_FROM_STEP:
-        what = (
-            "host memory rose evenly {}, the tensors alive did not: other objects that are kept, caches of "
-        )
-        what += "libraries, or a heap in fragments"
+        what = "host memory rose evenly {}, the tensors alive did not: "
+        what += "other objects that are kept, caches of libraries, or a heap in fragments"
         yield _climbs("memory-beside-tensors-climbs", "host memory climbs", what, "host memory", grown)
 
 

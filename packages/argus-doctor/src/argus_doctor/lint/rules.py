@@ -197,17 +197,9 @@ def _is_masked(call: ast.Call) -> bool:
 
 _FOLLOWER = re.compile(r"(?i)(^|_)(target|ema|momentum)(_|$)")
 """What a network is called that has to follow another."""
-_LEAVES_AS_IT_IS = {
-    "eval",
-    "train",
-    "to",
-    "requires_grad_",
-    "parameters",
-    "state_dict",
-    "forward",
-    "cuda",
-    "cpu",
-}
+_LEAVES_AS_IT_IS = (
+    "eval", "train", "to", "requires_grad_", "parameters", "state_dict", "forward", "cuda", "cpu",
+)  # fmt: skip
 
 
 def target_network(tree: Tree) -> Iterator[Hit]:

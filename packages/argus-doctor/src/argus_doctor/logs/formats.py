@@ -189,10 +189,9 @@ def database_rows(path: Path) -> Iterator[Entry]:
     """
     try:
         with sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True) as connection:
-            query = (
-                "SELECT key, CASE WHEN is_nan THEN 'nan' ELSE value END, step FROM metrics WHERE run_uuid = "
-            )
-            query += "(SELECT run_uuid FROM metrics ORDER BY timestamp DESC LIMIT 1) ORDER BY step, timestamp"
+            query = "SELECT key, CASE WHEN is_nan THEN 'nan' ELSE value END, step FROM metrics "
+            query += "WHERE run_uuid = (SELECT run_uuid FROM metrics ORDER BY timestamp DESC LIMIT 1) "
+            query += "ORDER BY step, timestamp"
             for place, (key, value, step) in enumerate(connection.execute(query), 1):
                 yield place, {str(key): value, "step": step}
     except sqlite3.Error as error:
