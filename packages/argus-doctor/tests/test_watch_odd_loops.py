@@ -423,6 +423,13 @@ def test_a_model_that_is_watched_twice() -> None:
     assert first.report() == second.report() == []
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_units_is_no_trouble() -> None:
+    model = Wrapped()
+    model.none = nn.Linear(6, 0)
+    assert train(model).evidence.failures == {}
+
+
 def test_a_sparse_parameter_is_left_alone() -> None:
     model = Wrapped()
     model.extra = nn.Parameter(torch.eye(3).to_sparse())

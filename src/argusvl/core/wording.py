@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from argus_doctor.wording import listed as listed
+
 
 def counted(number: int, noun: str) -> str:
     """``1 image``, ``2 images``: nouns that take an s."""
@@ -19,12 +21,6 @@ def printable(name: object) -> str:
 def first_line(error: BaseException) -> str:
     """What a library's error says first; its class where it says nothing."""
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def listed(items: Sequence[str], most: int) -> str:
-    """The first items on one line, and how many more there are."""
-    shown = ", ".join(items[:most])
-    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
 
 
 def listed_below(items: Sequence[str], most: int) -> str:

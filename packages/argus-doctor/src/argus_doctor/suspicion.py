@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -54,9 +54,3 @@ def median(values: Iterable[float], default: float = 0.0) -> float:
     """Of what is there."""
     known = list(values)
     return statistics.median(known) if known else default
-
-
-def names(parts: Sequence[str], most: int = 3) -> str:
-    """The first few of them, in words."""
-    shown = ", ".join(parts[:most])
-    return f"{shown} and {len(parts) - most} more" if len(parts) > most else shown

@@ -225,6 +225,16 @@ def test_what_is_no_script_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    ["lösung = 1\n".encode("utf-8-sig"), "# -*- coding: latin-1 -*-\nlösung = 1\n".encode("latin-1")],
+)
+def test_a_script_is_read_as_python_reads_it(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_bytes(content)
+    assert "lösung" in Script.read(file).text
+
+
+@pytest.mark.parametrize(
     ("call", "unmasked"),
     [
         ("F.scaled_dot_product_attention(q, k, v)", True),

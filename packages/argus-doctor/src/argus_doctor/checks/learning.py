@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from argus_doctor.evidence import Evidence, Objective, Parameter
-from argus_doctor.suspicion import Suspicion, median, names
+from argus_doctor.suspicion import Suspicion, median
+from argus_doctor.wording import listed
 
 _LAYERS = ("Linear", "Conv", "RNN", "LSTM", "GRU", "Attention")
 _NEVER = 12
@@ -59,9 +60,9 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "bad-initialisation",
             "units all the same",
-            f"all units of {names([p.name for p in alike])} began the same and stay the same: they can only learn "
+            f"all units of {listed([p.name for p in alike])} began the same and stay the same: they can only learn "
             "one thing",
-            names([p.module for p in alike]),
+            listed([p.module for p in alike]),
             proven=True,
         )
     zeros = [p for p in layers if p.start == "zero"]
@@ -73,25 +74,26 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "bad-initialisation",
             "weights zero and stay so",
-            f"{names([p.name for p in zeros])} began at zero and stay there",
-            names([p.module for p in zeros]),
+            f"{listed([p.name for p in zeros])} began at zero and stay there",
+            listed([p.module for p in zeros]),
             proven=True,
         )
-    large = [
-        p
-        for p in layers
-        if p.start == "other" and p.first_weight * math.sqrt(max(p.numel // p.shape[0], 1)) > 6
-    ]
+    large = [p for p in layers if p.start == "other" and _gain(p) > 6]
     first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
     if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
-        gains = max(p.first_weight * math.sqrt(p.numel // p.shape[0]) for p in large)
         yield Suspicion(
             "bad-initialisation",
             "weights too large at first",
             f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
-            f"{names([p.name for p in large])} multiply their input by {gains:.0f}, a usual initialisation by about 1",
-            names([p.module for p in large]),
+            f"{listed([p.name for p in large])} multiply their input by {max(map(_gain, large)):.0f}, a usual "
+            "initialisation by about 1",
+            listed([p.module for p in large]),
         )
+
+
+def _gain(layer: Parameter) -> float:
+    """What it multiplies inputs of deviation 1 by, at the start."""
+    return layer.first_weight * math.sqrt(math.prod(layer.shape[1:]))
 
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
@@ -114,7 +116,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "mode-collapse",
             "weights shrunk, all answers the same" if certain else "weights shrink to nothing",
-            f"the weights shrink to nothing ({names([p.name for p in shrunk])}): weight decay is stronger than "
+            f"the weights shrink to nothing ({listed([p.name for p in shrunk])}): weight decay is stronger than "
             "what is learned",
             "weight decay",
             proven=certain,
@@ -316,7 +318,7 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
             "dead-units",
             "all units dead, zeros behind them" if certain else "units without gradient",
             f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}",
-            names([p.module or p.name for p in hidden]),
+            listed([p.module or p.name for p in hidden]),
             {"early": worst.dead_first},
             proven=certain,
         )

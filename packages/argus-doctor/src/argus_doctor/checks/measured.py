@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from argus_doctor.evidence import Evidence
-from argus_doctor.suspicion import Suspicion, median, names
+from argus_doctor.suspicion import Suspicion, median
+from argus_doctor.wording import listed
 
 _STARVED = 1e-3
 """Of the strongest objective's share: what an objective of any use has more of."""
@@ -50,7 +51,7 @@ def attention(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "attention-collapsed",
             "attention narrowed to one place",
-            f"attention of {names(layers)} has come to look at one place: its entropy was {first:.2f} of the greatest "
+            f"attention of {listed(layers)} has come to look at one place: its entropy was {first:.2f} of the greatest "
             f"possible and is {last:.3f}",
             layers[0],
             {"layers": len(layers)},

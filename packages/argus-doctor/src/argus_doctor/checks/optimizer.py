@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from argus_doctor.evidence import Evidence, Parameter
-from argus_doctor.suspicion import Suspicion, median, names
+from argus_doctor.suspicion import Suspicion, median
+from argus_doctor.wording import listed
 
 _ENOUGH = 8
 """Looks after which what has never happened is taken for what does not happen."""
@@ -132,7 +133,7 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "zero-gradient",
             "zero weights with zero gradient",
-            f"the gradient of {names([p.name for p in zero])} is zero at every step: factors that are both zero "
+            f"the gradient of {listed([p.name for p in zero])} is zero at every step: factors that are both zero "
             "hold each other there",
             _modules(zero),
             proven=True,
@@ -168,7 +169,7 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "missing-freeze",
             "declared frozen and changed",
-            f"declared frozen, but changed since the start: {names(moved)}",
+            f"declared frozen, but changed since the start: {listed(moved)}",
             _modules_of(moved),
             {"declared": list(evidence.declared_frozen)},
             proven=True,
@@ -179,7 +180,7 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "missing-freeze",
             "frozen by an attribute that nobody reads",
-            f"{attribute} was set to False on {names(concerned)}, which PyTorch does not read there: what was to be "
+            f"{attribute} was set to False on {listed(concerned)}, which PyTorch does not read there: what was to be "
             "frozen trains",
             _modules_of(concerned),
             {"attribute": attribute},
@@ -320,4 +321,4 @@ def _modules(parameters: Sequence[Parameter]) -> str:
 
 def _modules_of(parameters: Sequence[str]) -> str:
     """The modules of these parameters, each once, in words."""
-    return names(list(dict.fromkeys(name.rpartition(".")[0] or name for name in parameters)))
+    return listed(list(dict.fromkeys(name.rpartition(".")[0] or name for name in parameters)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import sysconfig
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import FrameType
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding, finding
+from argus_doctor.lint.fixes import as_diff, mend, place
 from argus_doctor.lint.rules import hits, unmasked_attention
 from argus_doctor.lint.tree import Tree
 from argus_doctor.suspicion import Suspicion
@@ -39,7 +41,10 @@ class Script:
             ArgusError: It cannot be read, or is no Python.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            with tokenize.open(
+                path
+            ) as file:  # as Python reads it: by its byte order mark, or what it says of itself
+                text = file.read()
             return cls(path, text, Tree(ast.parse(text)))
         except (OSError, UnicodeDecodeError) as error:
             what = f"cannot be read: {error}"
@@ -83,15 +88,11 @@ class Script:
 
     def place(self, slug: str, where: str) -> int | None:
         """The line where a cause sits that shows only at run time; ``None`` where it cannot be told."""
-        from argus_doctor.lint.fixes import place
-
         return place(self.text, slug, where)
 
 
 def mended_as_diff(script: Script, found: Sequence[Finding]) -> str:
     """What would mend a script, as a unified diff; empty where nothing can be mended safely."""
-    from argus_doctor.lint.fixes import as_diff, mend
-
     mended = script.text
     for one in found:
         mended = mend(mended, one.slug) or mended
