@@ -78,6 +78,12 @@ def test_a_loss_that_was_never_finite_still_has_its_warning() -> None:
     assert (chart.svg, chart.warning) == ("", "training: 1 value is not finite")
 
 
+def test_a_log_that_somebody_has_changed_still_has_its_charts() -> None:
+    log = [{"step": None, "loss": 1.0}, {"step": "two", "loss": 10**400}, {"step": 3, "loss": 0.5}]
+    (chart,) = charts(log).values()
+    assert chart.warning == "training: 1 value is not finite"
+
+
 def test_an_empty_log_has_no_charts() -> None:
     assert chart_groups([]) == []
     assert chart_groups([{"step": 1, "epoch": 0.1}]) == []

@@ -31,6 +31,11 @@ def test_a_section_stands_apart_or_continues_the_overview() -> None:
     assert 'href="#joints"' not in page
 
 
+def test_a_fact_may_be_any_number() -> None:
+    page = render_report(ReportData("run", facts={"fit_seconds": 90, "idle_seconds": 10**400}))
+    assert "fit time" in page and "1 min 30 s" in page and "idle seconds" in page
+
+
 def test_a_lower_error_is_no_shorter_bar() -> None:
     page = render_report(ReportData("run", figures=[FigureRow("ece", None, 0.25, lower_is_better=True)]))
     assert "ece <span" in page and "↓" in page and '<div class="track"' not in page

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argusvl.core.figures import FigureSpec, spec_of
+from argusvl.core.strict_json import finite_number
 from argusvl.visual.plots import NUM_COLOURS, Series, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
@@ -135,15 +137,17 @@ def log_series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     """A series for each number that was logged, in order of first appearance."""
     points: dict[str, tuple[list[float], list[float]]] = {}
     for position, entry in enumerate(log_history):
-        step = entry.get("step", position)
+        told = finite_number(entry.get("step"))
+        step = float(position) if told is None else told
         for name, value in entry.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or _BOOKKEEPING.fullmatch(name):
                 continue
             steps, values = points.setdefault(name, ([], []))
             if steps and step < steps[-1]:
                 continue  # a repeated stretch after a resumption; what was logged first stands
-            steps.append(float(step))
-            values.append(float(value))
+            number = finite_number(value)
+            steps.append(step)
+            values.append(math.nan if number is None else number)
     return {name: Series(name, *xy) for name, xy in points.items()}
 
 

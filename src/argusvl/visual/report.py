@@ -7,7 +7,6 @@ switched. What only the task understands, such as pictures with their boxes, it 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from argusvl.core.figures import FigureSpec
 from argusvl.core.files import write_text_atomically
+from argusvl.core.strict_json import finite_number
 from argusvl.visual.curves import chart_groups
 from argusvl.visual.health import health_of
 from argusvl.visual.page import page_environment, render_page, script_sources, shown_number
@@ -101,12 +101,13 @@ def render_report(data: ReportData) -> str:
 
 def _fact(name: str, value: Any) -> tuple[str, str]:
     """A fact's name and value; seconds as a time that one can imagine."""
-    if not (isinstance(value, int | float) and math.isfinite(value) and name.endswith("_seconds")):
+    seconds = finite_number(value) if name.endswith("_seconds") else None
+    if seconds is None:
         return name.replace("_", " "), shown_number(value)
     title = name.removesuffix("_seconds").replace("_", " ") + " time"
-    whole = round(value)
-    if value < 60:
-        return title, f"{value:.1f} s"
+    whole = round(seconds)
+    if seconds < 60:
+        return title, f"{seconds:.1f} s"
     if whole < 3600:
         return title, f"{whole // 60} min {whole % 60} s"
     return title, f"{whole // 3600} h {whole % 3600 // 60} min"
