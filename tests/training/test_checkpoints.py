@@ -289,6 +289,14 @@ def test_a_task_without_figures_has_no_best(tmp_path: Path) -> None:
     assert read_best(tmp_path / "run") is None and (tmp_path / "run" / "checkpoint-12").is_dir()
 
 
+def test_a_kept_best_that_was_removed_by_hand_does_not_stop_the_next_best(tmp_path: Path) -> None:
+    checkpoints.write_best(tmp_path, checkpoints.BestCheckpoint("best-3", 3, "accuracy", 0.5))
+    (tmp_path / "checkpoint-5").mkdir()
+    better = checkpoints.BestCheckpoint("checkpoint-5", 5, "accuracy", 0.75)
+    assert checkpoints.record_best(tmp_path, better) == tmp_path / "checkpoint-5"
+    assert read_best(tmp_path) == better
+
+
 def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
     (tmp_path / "best_checkpoint.json").write_text('{"step": 3}')
     with pytest.raises(CheckpointError, match=r"best_checkpoint\.json"):

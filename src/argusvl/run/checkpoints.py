@@ -319,9 +319,9 @@ def record_best(run: Path, best: BestCheckpoint) -> Path:
     folder, before = run / best.checkpoint, read_best(run)
     if best != before and folder.is_dir():
         write_best(run, best)
-        other = before is not None and before.checkpoint != best.checkpoint
-        if before is not None and other and _KEPT_BEST.fullmatch(before.checkpoint):
-            _delete(run / before.checkpoint)
+        replaced = before.checkpoint if before is not None else best.checkpoint
+        if replaced != best.checkpoint and _KEPT_BEST.fullmatch(replaced) and (run / replaced).is_dir():
+            _delete(run / replaced)
     return folder
 
 
