@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from argus_doctor.rendering import answer_console as answer_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-_UNBROKEN = 250
 FOUND_SOMETHING = 1
 """Exit code: done, and something is wrong with what was asked about."""
 
@@ -20,16 +21,6 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-def answer_console() -> Console:
-    """A console on stdout for what was asked for; its lines are not broken where a program reads them."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = _UNBROKEN
-    return console
 
 
 def say(text: str) -> None:

@@ -14,7 +14,6 @@ from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding
 
 _FOUND_SOMETHING, _USERS_MISTAKE, _INTERRUPTED = 1, 2, 130
-_UNBROKEN = 250
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,44 +77,36 @@ def _log(given: argparse.Namespace) -> int:
 
 def _list(given: argparse.Namespace) -> int:
     from argus_doctor.findings import catalogue
-    from argus_doctor.rendering import print_entries
+    from argus_doctor.rendering import answer_console, print_entries
 
     entries = list(catalogue().values())
     if given.json:
         _print_json([entry.to_json() for entry in entries])
     else:
-        print_entries(entries, _console())
+        print_entries(entries, answer_console())
     return 0
 
 
 def _explain(given: argparse.Namespace) -> int:
     from argus_doctor.findings import entry_of
-    from argus_doctor.rendering import print_entry
+    from argus_doctor.rendering import answer_console, print_entry
 
     entry = entry_of(given.name)
     if given.json:
         _print_json(entry.to_json())
     else:
-        print_entry(entry, _console())
+        print_entry(entry, answer_console())
     return 0
 
 
 def _tell(found: list[Finding], as_json: bool, to_stderr: bool = False) -> int:
-    from argus_doctor.rendering import print_findings
+    from argus_doctor.rendering import answer_console, print_findings
 
     if as_json:
         _print_json({"findings": [one.to_json() for one in found]})
     else:
-        print_findings(found, _console(to_stderr))
+        print_findings(found, answer_console(to_stderr))
     return _FOUND_SOMETHING if found else 0
-
-
-def _console(to_stderr: bool = False) -> Console:
-    """Lines are not broken where a program reads them."""
-    console = Console(stderr=to_stderr)
-    if not console.is_terminal:
-        console.width = _UNBROKEN
-    return console
 
 
 def _print_json(value: Any) -> None:

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 STYLES = {"error": "red", "warning": "yellow", "hint": "cyan"}
 SHOWN = 20
 SHOWN_OF_A_KIND = 3
+_UNBROKEN = 250
+
+
+def answer_console(to_stderr: bool = False) -> Console:
+    """A console, on stdout by default, whose lines are not broken where a program reads them."""
+    from rich.console import Console
+
+    console = Console(stderr=to_stderr)
+    if not console.is_terminal:
+        console.width = _UNBROKEN
+    return console
 
 
 def print_findings(findings: Sequence[Finding], terminal: Console) -> None:

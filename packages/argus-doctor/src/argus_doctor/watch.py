@@ -180,7 +180,10 @@ class Watch:
         if self._calls.first_call is not None:
             record.wait = max(0.0, self._calls.first_call - self._ended_at)
         self._quietly("loss", lambda: self._take_loss(record, loss))
-        self._quietly("val_loss", lambda: self._take_val_loss(number, val_loss))
+        validations = self.evidence.validations
+        self._quietly(
+            "val_loss", lambda: self._ask_number(val_loss, lambda x: validations.append((number, x)))
+        )
         self._quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
         self._quietly("terms", lambda: self._take_terms(record, terms))
         self.evidence.steps.append(record)
@@ -247,9 +250,6 @@ class Watch:
         record.loss = value
         if not math.isfinite(value) and self.evidence.not_finite is None:
             self._meet_not_finite(record.number)
-
-    def _take_val_loss(self, number: int, value: Any) -> None:
-        self._ask_number(value, lambda there: self.evidence.validations.append((number, there)))
 
     def _take_terms(self, record: Step, terms: Mapping[str, Any] | None) -> None:
         for name, value in (terms or {}).items():

@@ -194,18 +194,17 @@ class CallRecord:
             self._first_layer = weakref.ref(module)
         calls = self._calls
         training = torch.is_grad_enabled()
-        if not (self.looking if training else calls.evaluations < _CALLS_OF_AN_EVALUATION):
+        into = calls.inputs if training else calls.evaluated
+        if into or not (self.looking if training else calls.evaluations < _CALLS_OF_AN_EVALUATION):
             return
         given = next((one for one in args if isinstance(one, Tensor)), None)
         found = None if given is None or not given.numel() else described("of the first layer", given)
         if found is not None:
             numbers, made = found
-            into = calls.inputs if training else calls.evaluated
-            if len(into) < _CALLS_OF_AN_EVALUATION:
-                normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
-                self._host.ask(
-                    numbers, lambda there: into.append(replace(made(there), normalised_next=normalises))
-                )
+            normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
+            self._host.ask(
+                numbers, lambda there: into.append(replace(made(there), normalised_next=normalises))
+            )
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if self.paused:
