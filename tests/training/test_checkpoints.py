@@ -297,10 +297,34 @@ def test_a_kept_best_that_was_removed_by_hand_does_not_stop_the_next_best(tmp_pa
     assert read_best(tmp_path) == better
 
 
-def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
-    (tmp_path / "best_checkpoint.json").write_text('{"step": 3}')
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"step": 3},
+        {"checkpoint": "checkpoint-3", "step": "x", "metric": "accuracy", "value": 0.5},
+        {"checkpoint": "checkpoint-3", "step": 3, "metric": "accuracy", "value": "x"},
+    ],
+)
+def test_a_damaged_pointer_is_named(tmp_path: Path, told: dict[str, Any]) -> None:
+    (tmp_path / "best_checkpoint.json").write_text(json.dumps(told))
     with pytest.raises(CheckpointError, match=r"best_checkpoint\.json"):
         read_best(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("checkpoint.json", {"files": {"model.safetensors": "x"}}),
+        ("checkpoint.json", {"files": {"m" * 300: 3}}),
+        ("model.safetensors.index.json", {"weight_map": {"weight": 5}}),
+        ("model.safetensors.index.json", {"weight_map": {"weight": "m" * 300}}),
+    ],
+)
+def test_a_list_of_files_that_is_none_is_refused(tmp_path: Path, name: str, told: dict[str, Any]) -> None:
+    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    (tmp_path / name).write_text(json.dumps(told))
+    with pytest.raises(CheckpointError):
+        verify_checkpoint(tmp_path)
 
 
 def test_leftovers_of_a_killed_process_are_removed_or_put_back(tmp_path: Path) -> None:

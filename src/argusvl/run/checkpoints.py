@@ -28,6 +28,7 @@ from argusvl.core.files import (
     REMEDIES,
     atomic_folder,
     copy_file,
+    is_file,
     path_inside,
     read_bytes,
     read_json_object,
@@ -137,6 +138,8 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
         files = _read_json(manifest).get("files")
         if not isinstance(files, dict) or not files:
             raise _damaged(manifest, "lists no files")
+        if not all(type(size) is int for size in files.values()):
+            raise _damaged(manifest, "lists a file without its size")
         for name, size in files.items():
             if for_resume or not _is_training_state(name):
                 _check_file(path_inside(folder, name, stated_in=manifest), size)
@@ -182,9 +185,11 @@ def _check_index(index: Path) -> None:
         raise _damaged(index, "has no weight_map")
     shards: dict[str, set[str]] = {}
     for tensor, shard in weight_map.items():
+        if not isinstance(shard, str):
+            raise _damaged(index, f"names no file for the tensor {tensor}")
         path = path_inside(index.parent, shard, stated_in=index)
         if shard not in shards:
-            if not path.is_file():
+            if not is_file(path):
                 raise _damaged(path, f"is missing; {index.name} lists it")
             shards[shard] = safetensors_names(path)
         if tensor not in shards[shard]:
@@ -192,7 +197,7 @@ def _check_index(index: Path) -> None:
 
 
 def _check_file(path: Path, size: int) -> None:
-    if not path.is_file():
+    if not is_file(path):
         raise _damaged(path, "is missing")
     # Text may be edited by hand (a path, a label); weights and states may not.
     if path.suffix in _BINARY_SUFFIXES and path.stat().st_size != size:
@@ -398,6 +403,8 @@ def read_best(run: str | Path) -> BestCheckpoint | None:
     try:
         best = BestCheckpoint(**_read_json(path))
         path_inside(Path(run), best.checkpoint, stated_in=path)
+        if type(best.step) is not int or type(best.value) not in (int, float):
+            raise TypeError(f"step {best.step!r}, {best.metric} {best.value!r}")
     except TypeError as error:
         raise _damaged(path, f"is no record of a best checkpoint: {error}", "delete it") from error
     return best
