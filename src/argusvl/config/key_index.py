@@ -12,6 +12,8 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydantic.fields import FieldInfo
+
 from argusvl.config import trainer_arguments
 from argusvl.config.schema import RunConfig, Section
 
@@ -59,20 +61,18 @@ class KeyIndex:
         free: set[KeyPath] = set()
         by_name: dict[str, KeyPath] = {}
         descriptions: dict[KeyPath, str] = {}
-        for path, section, may_be_null, description in _walk(schema, ()):
+        for path, field in _walk(schema, ()):
             assert path[-1] not in by_name, f"{path[-1]} belongs to {by_name[path[-1]]} and to {path}"
             by_name[path[-1]] = path
-            descriptions[path] = description
+            descriptions[path] = field.description or ""
+            section, may_be_null = _section_in(field.annotation)
             if section is not None:
                 sections[path] = section
                 if may_be_null:
                     optional.add(path)
-                free |= {
-                    (*path, name)
-                    for name, field in section.model_fields.items()
-                    if typing.get_origin(field.annotation) is dict
-                }
-        return cls(sections, frozenset(optional), frozenset(free | {FREE}), by_name, descriptions)
+            elif typing.get_origin(field.annotation) is dict:
+                free.add(path)
+        return cls(sections, frozenset(optional), frozenset(free), by_name, descriptions)
 
     def is_free(self, path: KeyPath) -> bool:
         """Whether a path lies in a mapping whose keys are another library's."""
@@ -119,12 +119,10 @@ class KeyIndex:
         return "unknown key"
 
 
-def _walk(
-    schema: type[Section], prefix: KeyPath
-) -> Iterator[tuple[KeyPath, type[Section] | None, bool, str]]:
+def _walk(schema: type[Section], prefix: KeyPath) -> Iterator[tuple[KeyPath, FieldInfo]]:
     for name, field in schema.model_fields.items():
-        section, may_be_null = _section_in(field.annotation)
-        yield (*prefix, name), section, may_be_null, field.description or ""
+        yield (*prefix, name), field
+        section, _ = _section_in(field.annotation)
         if section is not None:
             yield from _walk(section, (*prefix, name))
 
