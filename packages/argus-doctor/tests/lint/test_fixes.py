@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import catalogue
 from argus_doctor.lint.edits import Edits
-from argus_doctor.lint.fixes import FIXES, mend, place
+from argus_doctor.lint.fixes import FIXES, as_diff, mend, place
 from argus_doctor.lint.rules import RULES
 from argus_doctor.lint.tree import Tree
 from doctor_bench.case import cases_of
@@ -221,3 +224,18 @@ def test_what_shares_a_line_with_the_fault_is_not_lost() -> None:
         "    loss.backward()\n    optimizer.zero_grad(); seen += len(x)\n    optimizer.step()\n"
     )
     assert "no-gradient" in slugs(text) and mend(text, "no-gradient") is None
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.parametrize("end", ["", "\n", "\n\n    seen = '\x0c'\n"])
+def test_a_diff_can_be_applied(end: str, tmp_path: Path) -> None:
+    text = (
+        "opt = torch.optim.SGD(model.parameters(), 0.1)\n\x0c\nfor x in data:\n    loss = f(x)\n\n"
+        f"    loss.backward()\n    opt.step(){end}"
+    )
+    mended = mend(text, "missing-zero-grad")
+    assert mended is not None
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    diff = as_diff(text, mended, "train.py").encode()
+    subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True)
+    assert (tmp_path / "train.py").read_text(encoding="utf-8") == mended

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import io
 from typing import TYPE_CHECKING, Any
 
 from argus_doctor.errors import ArgusError
 
 if TYPE_CHECKING:
     import libcst as cst
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their ends as Python and Git count them: a form feed ends none."""
+    return list(io.StringIO(text))
 
 
 class Edits:
@@ -30,7 +36,7 @@ class Edits:
                 remedy="pip install 'argus-doctor[lint]'",
             ) from error
         self._cst, self._text = libcst, text
-        self._lines = text.splitlines(keepends=True)
+        self._lines = lines_of(text)
         # Expressions by where they begin and end, statements by where they begin: LibCST's may end behind a comment.
         self._expressions: dict[tuple[int, int, int, int], str] = {}
         self._statements: dict[tuple[int, int], list[str]] = {}

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from argus_doctor.lint.edits import Edits
+from argus_doctor.lint.edits import Edits, lines_of
 from argus_doctor.lint.rules import (
     MODES,
     NEEDS_BINARY_SCORES,
@@ -69,11 +69,10 @@ def place(text: str, slug: str, where: str = "") -> int | None:
 
 
 def as_diff(text: str, mended: str, path: Path | str) -> str:
-    """The change as a unified diff."""
-    lines = difflib.unified_diff(
-        text.splitlines(keepends=True), mended.splitlines(keepends=True), f"a/{path}", f"b/{path}", n=2
-    )
-    return "".join(lines)
+    """The change as a unified diff, as ``git apply`` takes it."""
+    before, after = lines_of(text), lines_of(mended)
+    lines = difflib.unified_diff(before, after, f"a/{path}", f"b/{path}", n=2)
+    return "".join(one if one.endswith("\n") else f"{one}\n\\ No newline at end of file\n" for one in lines)
 
 
 def zero_grad(tree: Tree, edits: Edits) -> None:
