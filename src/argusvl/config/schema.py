@@ -194,16 +194,9 @@ class TrainingSection(Section):
     adam_beta2: float = Field(gt=0, lt=1)
     """Decay of AdamW's second moment, per step."""
     lr_scheduler_type: Literal[
-        "linear",
-        "cosine",
-        "cosine_with_restarts",
-        "cosine_with_min_lr",
-        "polynomial",
-        "constant",
-        "constant_with_warmup",
-        "inverse_sqrt",
-        "warmup_stable_decay",
-    ]
+        "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "polynomial", "constant",
+        "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay",
+    ]  # fmt: skip
     """Shape of the learning rates over training, by transformers' name; more in lr_scheduler_kwargs."""
     warmup_ratio: float = Field(ge=0, lt=1)
     """Fraction of all steps over which the learning rates rise from 0 to their peaks."""

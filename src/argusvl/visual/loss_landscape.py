@@ -38,11 +38,7 @@ class Landscape:
 
 
 def loss_landscape(
-    model: nn.Module,
-    loss: Callable[[], float],
-    *,
-    points: int = POINTS,
-    show_progress: bool = False,
+    model: nn.Module, loss: Callable[[], float], *, points: int = POINTS, show_progress: bool = False
 ) -> Landscape:
     """The loss at ``points`` × ``points`` places around the weights, which are afterwards what they were, bit for bit.
 

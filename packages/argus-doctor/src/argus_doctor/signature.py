@@ -179,11 +179,6 @@ def _cosine(first: Tensor, second: Tensor) -> float:
     return float((first * second).sum() / norm) if norm > 0 else 0.0
 
 
-def _rowwise(first: Tensor, second: Tensor) -> float:
-    """Mean cosine of the rows: what weights of samples and classes leave alone."""
-    return float(F.cosine_similarity(first, second, dim=-1, eps=1e-30).mean())
-
-
 def examine_objective(
     step: int, outputs: Tensor, gradient: Tensor, candidates: list[Tensor]
 ) -> Objective | None:
@@ -207,8 +202,8 @@ def examine_objective(
                     continue  # the same everywhere: it says nothing of the targets
                 cosine = _cosine(expected, seen)
                 if name == "cross-entropy" and rows.shape[1] > 2:
-                    # Weights of classes bend the whole, not a row.
-                    by_row = _rowwise(expected, seen)
+                    # Weights of samples and of classes bend the whole, not a row.
+                    by_row = float(F.cosine_similarity(expected, seen, dim=-1, eps=1e-30).mean())
                     cosine = by_row if abs(by_row) > abs(cosine) else cosine
                 if math.isfinite(cosine):
                     cosines[name] = cosine
