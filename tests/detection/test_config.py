@@ -97,9 +97,7 @@ def path(tmp_path: Path, complete_config: str) -> Path:
         ),
     ],
 )
-def test_a_contradiction_names_the_key_to_change(
-    path: Path, overrides: list[str], key: str, message: str
-) -> None:
+def test_a_contradiction_names_the_key(path: Path, overrides: list[str], key: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load_config(path, DetectionRunConfig, overrides)
     assert f"{key}: " in str(raised.value)

@@ -208,9 +208,7 @@ def test_few_held_out_pictures_end_no_training(held_out: int, patience: int | No
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_training_has_no_other_idea_of_crowds(
-    seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_training_agrees_on_crowds(seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Empty images, held-out ones and demonstrations must count for both in the same way."""
     rng = random.Random(seed)
     for name in ("train", "val", "teacher_pool"):
@@ -235,9 +233,7 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
 
 
 @pytest.mark.parametrize(("kinds", "weight"), [(1, 50.0), (8, 25.0)])
-def test_boxes_weigh_more_where_each_kind_has_many_objects(
-    tiny_checkpoint: Path, tmp_path: Path, kinds: int, weight: float
-) -> None:
+def test_boxes_weigh_more(tiny_checkpoint: Path, tmp_path: Path, kinds: int, weight: float) -> None:
     labels: Callable[[random.Random], str] = lambda rng: f"kind{rng.randrange(kinds)}"  # noqa: E731
     write_set(tmp_path / "data", "train", random.Random(0), 60, labels=labels)
     starting, config = made(tmp_path, tmp_path / "data" / "train.jsonl", model=str(tiny_checkpoint))
@@ -264,9 +260,7 @@ def test_a_stock_model_gets_a_new_head(scenes: Path, tiny_checkpoint: Path, tmp_
     DetectionTask(config).model()
 
 
-def test_descriptions_longer_than_the_head_writes_are_refused_with_a_way_out(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_descriptions_too_long_for_the_head_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     write_set(tmp_path / "data", "train", random.Random(1), 3, labels=lambda _: "serial number 0123456789")
     with pytest.raises(CheckpointError, match="at most 6 tokens") as error:
         make_starting_config(tmp_path / "data", model=str(tiny_checkpoint))

@@ -181,9 +181,7 @@ def test_rate_0_freezes_adapters_too(make_task: MakeTask) -> None:
     assert not groups["llm"].trainable and groups["detection"].trainable
 
 
-def test_training_leaves_the_base_and_moves_adapter_and_head(
-    checkpoint: Path, make_task: MakeTask, tiny_checkpoint: Path
-) -> None:
+def test_training_leaves_the_base(checkpoint: Path, make_task: MakeTask, tiny_checkpoint: Path) -> None:
     before, after = load_file(tiny_checkpoint / "qwen" / "model.safetensors"), stock(tiny_checkpoint / "qwen")
     assert all(torch.equal(p, before[n]) for n, p in after.state_dict().items() if n in before)
     assert not (checkpoint / "qwen" / "model.safetensors").exists()
@@ -327,9 +325,7 @@ def test_a_run_does_not_resume_on_another_base(make_task: MakeTask, checkpoint: 
         run_training(task, task.config, resume=True, allow_changes=True)
 
 
-def test_a_checkpoint_with_an_adapter_is_a_start_for_whole_training(
-    make_task: MakeTask, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_is_a_start_for_training(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:
     adapted = ArgusForDetection.from_pretrained(checkpoint)
     task = make_task(f"model_path={checkpoint}", f"output_dir={tmp_path}/next")
     model = task.model()
@@ -438,9 +434,7 @@ def test_a_config_with_an_adapter_comes_back_from_its_own_text(make_task: MakeTa
         ({"target_modules": ["input_layernorm"]}, "PEFT cannot put lora into these layers"),
     ],
 )
-def test_layers_and_starts_that_cannot_be_are_refused(
-    options: dict[str, Any], message: str, tiny_checkpoint: Path
-) -> None:
+def test_impossible_layers_are_refused(options: dict[str, Any], message: str, tiny_checkpoint: Path) -> None:
     model = ArgusForDetection.from_pretrained(tiny_checkpoint)
     with pytest.raises(ConfigError, match=message):
         model.attach_adapter("lora", ["llm"], METHODS["lora"][1] | options, tiny_checkpoint)
@@ -482,17 +476,6 @@ def test_a_base_that_is_gone_is_named(checkpoint: Path, tmp_path: Path, tiny_che
     assert ArgusForDetection.from_pretrained(checkpoint, base=Path(base)).adapter is not None
 
 
-def test_a_base_of_another_architecture_is_refused(
-    checkpoint: Path, tmp_path: Path, tiny_checkpoint: Path
-) -> None:
-    other = tmp_path / "llama"
-    shutil.copytree(tiny_checkpoint / "qwen", other)
-    config = json.loads((other / "config.json").read_text("utf-8"))
-    (other / "config.json").write_text(json.dumps(config | {"model_type": "llama"}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="model_type is 'llama', expected 'qwen2_5_vl'"):
-        ArgusForDetection.from_pretrained(checkpoint, base=other)
-
-
 @pytest.mark.parametrize("damage", ["lacks", "shape", "gone", "truncated"])
 def test_a_damaged_adapter_is_refused(damage: str, checkpoint: Path) -> None:
     file = checkpoint / "qwen" / "adapter_model.safetensors"
@@ -511,9 +494,7 @@ def test_a_damaged_adapter_is_refused(damage: str, checkpoint: Path) -> None:
         ArgusForDetection.from_pretrained(checkpoint)
 
 
-def test_an_adapter_alone_is_no_model_to_start_from(
-    make_task: MakeTask, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_alone_is_no_model(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(checkpoint / "qwen", tmp_path / "alone")
     with pytest.raises(CheckpointError, match="is an adapter alone, not a model"):
         make_task(f"model_path={tmp_path}/alone").model()

@@ -164,9 +164,7 @@ def test_head_and_adapters_wait_for_the_freezing_epochs(make_task: MakeTask) -> 
 
 
 @pytest.mark.parametrize("queries", ["learned", "proposals"])
-def test_every_term_of_the_model_is_declared_and_its_count_is_in_the_batch(
-    make_task: MakeTask, queries: str
-) -> None:
+def test_every_term_is_declared_and_counted(make_task: MakeTask, queries: str) -> None:
     task = make_task(f"detection_queries={queries}")
     torch.manual_seed(0)
     model, dataset = task.model(), task.train_dataset()
@@ -250,9 +248,7 @@ def test_a_loss_is_a_function_and_a_line(
 
 
 @pytest.mark.parametrize("queries", ["learned", "proposals"])
-def test_four_samples_at_once_or_accumulated_give_the_same_gradients(
-    make_task: MakeTask, data: Path, queries: str
-) -> None:
+def test_accumulated_samples_give_the_same_gradients(make_task: MakeTask, data: Path, queries: str) -> None:
     task = make_task(
         f"detection_queries={queries}",
         "teacher_ratio=0.5",
@@ -284,9 +280,7 @@ def test_memory_is_counted_of_a_way_that_no_table_offers(make_task: MakeTask) ->
     assert 16 * weights < task.memory_needed() < 1 << 30
 
 
-def test_a_step_is_timed_for_each_size_until_the_clock_ends_it(
-    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_is_timed_for_each_size(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_task("per_device_train_batch_size=2", "device=cpu").config
     tokens: list[int] = []
     forward = ArgusForDetection.forward
@@ -327,9 +321,7 @@ def test_a_step_is_timed_for_each_size_until_the_clock_ends_it(
         ("detection_enabled=false",),
     ],
 )
-def test_a_run_trains_evaluates_saves_and_can_be_used(
-    make_task: MakeTask, data: Path, overrides: tuple[str, ...]
-) -> None:
+def test_a_run_is_trained_and_used(make_task: MakeTask, data: Path, overrides: tuple[str, ...]) -> None:
     """A text-only record and one without objects are among the samples."""
     lines = (data / "train.jsonl").read_text("utf-8").splitlines()
     write(
@@ -387,9 +379,7 @@ def test_every_promised_curve_is_drawn(make_task: MakeTask, data: Path) -> None:
     assert events.Tags()["images"], "predictions beside the truth"
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_with_what_to_do(
-    make_task: MakeTask, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_architecture_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
     steps = ("max_steps=1", "eval_steps=9", "save_steps=1", "report_to=[]", "val=null")
     run = make_task(*steps)
     run_training(run, run.config)
@@ -419,9 +409,7 @@ QUICK = (
 )
 
 
-def test_a_resumed_run_keeps_the_tokenizer_labels_and_descriptions_that_it_learned(
-    make_task: MakeTask, data: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_run_keeps_what_it_had_learned(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
     box = [4.0, 4.0, 30.0, 40.0]
     before, after = ("螺丝/正确", "标签/缺失"), ("螺丝/正确", "标签/挡风板/缺失")
     write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=before[k % 2]) for k in range(4)))
@@ -462,9 +450,7 @@ def test_a_run_does_not_go_on_with_a_tokenizer_of_other_ids(
         task.load_assets(folder)
 
 
-def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
-    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_run_keeps_its_calibration(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is saved between the evaluation before the stop and the next one is calibrated."""
     fitted = fit_calibration(predictions_to_calibrate())
     monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: fitted)
@@ -481,9 +467,7 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     assert assets.calibration_note == f"{fitted.note}, 1 step before these weights"
 
 
-def test_training_records_are_parsed_once_at_the_start_and_never_when_they_are_known(
-    make_task: MakeTask, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_are_parsed_once(make_task: MakeTask, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
     decode = records.decode_line
     monkeypatch.setattr(records, "decode_line", lambda line: parsed.append(line) or decode(line))
@@ -514,9 +498,7 @@ def test_training_records_are_parsed_once_at_the_start_and_never_when_they_are_k
 # Captions and calibration
 
 
-def test_captions_are_closed_as_the_vocabulary_is_unless_said_otherwise(
-    make_task: MakeTask, data: Path
-) -> None:
+def test_captions_are_closed_as_the_vocabulary_is(make_task: MakeTask, data: Path) -> None:
     box = [4.0, 4.0, 30.0, 40.0]
     descs = ("螺丝/正确", "螺丝/松动", "标签")
     write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=d) for k, d in enumerate(descs)))
@@ -640,9 +622,7 @@ def test_a_conversation_too_long_is_found(make_task: MakeTask) -> None:
     assert all(f"model_max_length is {max(lengths) - 1}" in finding.what for finding in findings)
 
 
-def test_a_conversation_too_long_with_teachers_is_found_before_one_is_drawn(
-    make_task: MakeTask, data: Path
-) -> None:
+def test_a_conversation_too_long_with_teachers_is_found(make_task: MakeTask, data: Path) -> None:
     task = make_task()
     alone = max(len(task.train_dataset()[k].conversation) for k in range(4))
     limit = (f"model_max_length={alone + 10}",)
@@ -688,14 +668,6 @@ def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: Mak
 # Models from every source
 
 
-def test_random_weights_follow_the_seed(make_task: MakeTask) -> None:
-    states = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        states.append(make_task().model().state_dict())
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-
-
 def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpoint: Path) -> None:
     task = make_task("architecture=null", f"model_path={checkpoint}")
     torch.manual_seed(99)
@@ -714,9 +686,7 @@ def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpo
     model(**batch.inputs).loss_terms["bbox_l1"].backward()
 
 
-def test_a_run_stands_for_its_checkpoint_and_damaged_weights_are_found_before_training(
-    make_task: MakeTask, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_run_stands_for_its_checkpoint(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:
     saved = tmp_path / "mine" / "checkpoint-4"
     saved.parent.mkdir()
     checkpoint.rename(saved)
@@ -742,9 +712,7 @@ def test_a_plain_qwen_folder_gets_a_new_head(
     assert "new, starting at random: detection_head." in caplog.text
 
 
-def test_what_shapes_no_weight_may_change_from_one_training_to_the_next(
-    make_task: MakeTask, checkpoint: Path
-) -> None:
+def test_what_shapes_no_weight_may_change(make_task: MakeTask, checkpoint: Path) -> None:
     path = ("architecture=null", f"model_path={checkpoint}")
     model = make_task(*path, "detection_dropout=0.25", "detection_nms_iou=0.6").model()
     assert model.config.dropout == 0.25 and model.config.nms_iou == 0.6
@@ -785,9 +753,7 @@ def test_queries_that_begin_without_a_box_have_no_second_eye(make_task: MakeTask
         make_task("detection_queries=learned", "detection_second_eye=efficientnet-lite0")
 
 
-def test_the_number_of_learned_queries_is_the_checkpoints(
-    make_task: MakeTask, data: Path, tmp_path: Path
-) -> None:
+def test_the_number_of_learned_queries_stays(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
     task = make_task("detection_queries=learned")
     task.model().save_pretrained(tmp_path / "c")
     task.save_assets(tmp_path / "c")
@@ -801,9 +767,7 @@ def test_the_number_of_learned_queries_is_the_checkpoints(
         other.model()
 
 
-def test_random_weights_take_the_tokenizer_that_is_named(
-    make_task: MakeTask, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_named_tokenizer_is_taken(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:
     saved = load_tokenizer(checkpoint / "qwen")
     saved.add_tokens(["never-learned-from-the-records"])
     saved.save_pretrained(tmp_path / "tokenizer")
@@ -816,9 +780,7 @@ def test_random_weights_take_the_tokenizer_that_is_named(
         ).model()
 
 
-def test_a_checkpoint_takes_a_vocabulary_learned_from_the_records(
-    make_task: MakeTask, checkpoint: Path, data: Path, tmp_path: Path
-) -> None:
+def test_a_vocabulary_is_moved(make_task: MakeTask, checkpoint: Path, data: Path, tmp_path: Path) -> None:
     path = ("architecture=null", f"model_path={checkpoint}")
     own = make_task(*path)
     task = make_task(*path, "transfer_vocab_size=320")
@@ -839,9 +801,7 @@ def test_a_checkpoint_takes_a_vocabulary_learned_from_the_records(
         make_task("transfer_vocab_size=320")
 
 
-def test_the_order_of_tokens_counts_where_labels_would_be_the_same_without_it(
-    make_task: MakeTask, tmp_path: Path
-) -> None:
+def test_the_order_of_tokens_tells_equal_labels_apart(make_task: MakeTask, tmp_path: Path) -> None:
     assert not make_task("labels=['12', '22']").model().config.labels_in_order
     task = make_task("labels=['12', '21']")
     model = task.model()
@@ -854,9 +814,7 @@ def test_the_order_of_tokens_counts_where_labels_would_be_the_same_without_it(
     assert not again.detection_head.type_scorer.in_order
 
 
-def test_the_attention_that_is_configured_reaches_the_stock_model(
-    make_task: MakeTask, checkpoint: Path
-) -> None:
+def test_the_configured_attention_reaches_the_stock_model(make_task: MakeTask, checkpoint: Path) -> None:
     for source in ((), ("architecture=null", f"model_path={checkpoint}")):
         model = make_task(*source, "attn_implementation=eager").model()
         assert model.qwen.config.text_config._attn_implementation == "eager"
@@ -876,22 +834,11 @@ def test_a_checkpoint_stands_on_its_own(make_task: MakeTask, data: Path, tmp_pat
     assert stated["size"] == {"shortest_edge": 784, "longest_edge": 12544}
 
 
-def test_what_meteor_needs_is_found_before_training_where_it_chooses(
-    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_meteor_needs_is_found_first(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
     (finding,) = make_task("metric_for_best_model=dense_caption_mAP_meteor").check()
     assert "argusvl[pycocoevalcap]" in str(finding)
     assert make_task("metric_for_best_model=dense_caption_mAP_chrf").check() == []
-
-
-def test_evaluation_gives_the_figures_that_can_choose_a_checkpoint(make_task: MakeTask) -> None:
-    task = make_task()
-    torch.manual_seed(0)
-    model = task.model().train()
-    figures = task.evaluate(model, task.eval_dataset(), Parallel())
-    assert {"AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"} <= figures.keys()
-    assert model.training
 
 
 def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Path) -> None:
@@ -901,9 +848,7 @@ def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Pa
     assert make_task("detection_enabled=false").check() == []
 
 
-def test_language_alone_is_learned_from_records_without_objects(
-    make_task: MakeTask, data: Path, tmp_path: Path
-) -> None:
+def test_language_alone_needs_no_objects(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
     write(data / "train.jsonl", *(scene(f"train{k}.png") for k in range(4)))
     task = make_task("detection_enabled=false")
     task.model().save_pretrained(tmp_path / "saved")
@@ -914,9 +859,7 @@ def test_language_alone_is_learned_from_records_without_objects(
         predictor.predict_detection([data / "train0.png"])
 
 
-def test_labels_that_the_configuration_does_not_list_are_named(
-    make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unlisted_labels_are_named(make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(
         data / "train.jsonl",
         scene("train0.png", [4.0, 4.0, 30.0, 40.0], [6.0, 6.0, 40.0, 50.0], desc="标签贴纸"),
@@ -928,9 +871,7 @@ def test_labels_that_the_configuration_does_not_list_are_named(
     ]
 
 
-def test_too_few_queries_for_crowded_images_are_named(
-    make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_too_few_queries_are_named(make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture) -> None:
     boxes = [[4.0 * k, 4.0, 4.0 * k + 3, 40.0] for k in range(1, 6)]
     write(data / "train.jsonl", *(scene(f"train{k}.png", *boxes) for k in range(4)))
 
@@ -952,9 +893,7 @@ def test_too_few_queries_for_crowded_images_are_named(
 # Looking into what was trained
 
 
-def test_a_checkpoint_is_looked_into_with_its_held_out_records(
-    make_task: MakeTask, checkpoint: Path, data: Path
-) -> None:
+def test_a_checkpoint_is_looked_into(make_task: MakeTask, checkpoint: Path, data: Path) -> None:
     from argusvl.detection.commands.probing import probe
     from argusvl.visual.feature_statistics import layer_statistics
     from argusvl.visual.loss_landscape import loss_landscape

@@ -34,9 +34,7 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
     assert arguments.device == torch.device("cpu")
 
 
-def test_data_are_prepared_beside_a_gpu_and_in_the_process_on_a_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_data_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toy_config(tmp_path, dataloader_num_workers="auto")
     assert training_arguments(config, GROUPS, ToyTask().figures()).dataloader_num_workers == 0
     monkeypatch.setattr(arguments, "usable_cores", lambda: 12)

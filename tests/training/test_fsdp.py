@@ -93,9 +93,7 @@ class SeenTask(ToyTask):
 
 
 @pytest.mark.parametrize("stage", [2, 3])
-def test_a_file_of_deepspeeds_trains_to_the_losses_of_one_process(
-    repository: Path, tmp_path: Path, stage: int
-) -> None:
+def test_a_file_of_deepspeeds_trains_as_one_process(repository: Path, tmp_path: Path, stage: int) -> None:
     options = {**WHOLE, "per_device_train_batch_size": 2}
     file = repository / "configs" / "deepspeed" / f"zero{stage}.json"
     config = toy_config(

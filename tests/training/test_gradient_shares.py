@@ -47,9 +47,7 @@ class Draws(Listener):
     ],
     ids=["plain", "accumulation", "packed", "balanced"],
 )
-def test_training_goes_as_if_nothing_was_measured(
-    task: type[ToyTask], options: dict[str, Any], tmp_path: Path
-) -> None:
+def test_measuring_changes_nothing(task: type[ToyTask], options: dict[str, Any], tmp_path: Path) -> None:
     drawn, results = [Draws(), Draws()], []
     for draws, measured in zip(drawn, ({}, MEASURED), strict=True):
         folder = tmp_path / str(len(measured))

@@ -57,9 +57,7 @@ def test_the_batches_of_that_test_tell_global_counts_from_means_of_micro_batches
     assert len(set(rows)) > 1
 
 
-def test_the_last_step_of_an_epoch_with_fewer_micro_batches_is_divided_by_its_own_counts(
-    tmp_path: Path,
-) -> None:
+def test_a_short_last_step_is_divided_by_its_own_counts(tmp_path: Path) -> None:
     # 22 samples: micro-batches of 4 make 6, of which the second step of 4 has only 2, the last one of 2 samples.
     entries = train(ToyTask(**QUIET), tmp_path / "a", gradient_accumulation_steps=4, num_train_epochs=1.0)
     whole = train(ToyTask(**QUIET), tmp_path / "b", per_device_train_batch_size=16, num_train_epochs=1.0)

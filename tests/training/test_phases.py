@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from test_ranks import QUIET, both_ranks
-from toy_task import GROUPS, PlannedTask, ToyTask, logged, toy_config, train
+from toy_task import GROUPS, PlannedTask, ToyTask, toy_config, train
 
 from argusvl.config.schema import PhaseSection, RateScalingSection
 from argusvl.core.errors import ConfigError
@@ -83,14 +82,6 @@ def test_a_group_that_waits_or_rests_does_not_move(
     entries = [e for e in trainer.state.log_history if "loss" in e]
     assert ["gn/head" in e for e in entries] == head
     assert all("wn/head" in e and "lr/head" in e for e in entries)
-
-
-def test_two_ranks_go_through_the_same_phases(tmp_path: Path) -> None:
-    both_ranks(tmp_path / "two", phases=PHASES, lr_scheduler_type="constant", warmup_ratio=0.0, max_steps=8)
-    one = train(ToyTask(**QUIET), tmp_path / "one", phases=PHASES, max_grad_norm=1e9, **STEADY)
-    two = logged(tmp_path / "two")
-    assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
-    assert ["gn/head" in e for e in two] == [False] * 2 + [True] * 6
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,7 @@ def gaps(run: Run, seconds: int, act: Any) -> int:
 
 
 @pytest.mark.parametrize("passes", [3.0, 40.0, 400.0])
-def test_a_line_comes_every_fifteen_seconds_whatever_is_logged_and_however_slow_a_step_is(
-    tmp_path: Path, passes: float
-) -> None:
+def test_a_line_comes_every_fifteen_seconds(tmp_path: Path, passes: float) -> None:
     run = Run(tmp_path)
     run.begin()
     assert gaps(run, 900, lambda: run.step(passes=passes)) <= 15
@@ -172,9 +170,7 @@ def test_other_ranks_say_nothing(tmp_path: Path) -> None:
     assert run.lines() == []
 
 
-def test_the_thread_looks_while_the_run_is_busy_and_ends_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_thread_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOOKS", 0.001)
     run = Run(tmp_path)
     printed = threading.Event()

@@ -280,18 +280,14 @@ def test_what_cannot_work_on_several_ranks_is_refused_before_they_meet(
     assert caught.value.where == f"trainer_arguments.{key}"
 
 
-def test_sharding_that_the_launcher_alone_asks_for_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sharding_of_the_launcher_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match="FSDP is asked for by the launcher, and not by the configuration"):
         training_arguments(toy_config(tmp_path), GROUPS, ToyTask().figures())
 
 
 @pytest.mark.parametrize("by_launcher", [True, False])
-def test_deepspeed_is_refused_with_what_does_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_launcher: bool
-) -> None:
+def test_deepspeed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_launcher: bool) -> None:
     if by_launcher:
         monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     passed = {} if by_launcher else {"deepspeed": "configs/deepspeed/zero2.json"}

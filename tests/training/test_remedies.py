@@ -115,9 +115,7 @@ def test_what_was_thawed_trains_after_a_resume(tmp_path: Path) -> None:
     assert resumed[-1]["loss"] == whole[-1]["loss"]
 
 
-def test_an_error_that_no_remedy_mends_ends_the_run_with_the_advice_to_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_that_nothing_mends_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def proven(*asked: Any) -> list[Any]:
         return [replace(one, severity="error") for one in examine(*asked)]
 

@@ -193,9 +193,7 @@ def test_resuming_what_does_not_exist_is_an_error(tmp_path: Path) -> None:
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps 1, now it is 2"),
     ],
 )
-def test_resuming_with_another_order_of_data_is_an_error(
-    tmp_path: Path, change: dict[str, int], message: str
-) -> None:
+def test_another_order_of_data_is_an_error(tmp_path: Path, change: dict[str, int], message: str) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=5)
     with pytest.raises(CheckpointError, match=message):
         train(ToyTask(), tmp_path / "run", resume=True, **change)
@@ -216,9 +214,7 @@ def test_resuming_with_other_data_or_another_model_is_an_error(tmp_path: Path) -
         train(Wider(), tmp_path / "run", resume=True)
 
 
-def test_resuming_continues_from_the_newest_complete_checkpoint(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_newest_complete_checkpoint_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = train(ToyTask(), tmp_path / "run", save_steps=4)
     damaged = tmp_path / "run" / "checkpoint-12" / "optimizer.pt"
     damaged.write_bytes(damaged.read_bytes()[:-100])
@@ -285,9 +281,7 @@ def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: P
     assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-10"
 
 
-def test_another_folder_of_pictures_is_said_when_resuming(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_folder_of_pictures_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=4)
     config = toy_config(tmp_path / "run", max_steps=6)
     config = config.model_copy(update={"data": config.data.model_copy(update={"root": tmp_path})})

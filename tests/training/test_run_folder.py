@@ -61,9 +61,7 @@ def test_a_second_run_is_refused_and_leaves_the_live_one_alone(live_run: Path, r
         ({"trainer_arguments": {"adam_beta1": 0.5}}, "adam_beta1 is 0.5 and was not there"),
     ],
 )
-def test_a_resume_that_would_train_otherwise_is_refused_unless_told(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
+def test_another_training_is_refused_unless_told(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=5)
     before = contents(tmp_path / "run")
     with pytest.raises(ConfigError) as caught:

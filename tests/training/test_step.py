@@ -416,9 +416,7 @@ def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: 
     assert rates == pytest.approx([0.01] * 4 + [0.005] * 4 + [0.01] * 4)
 
 
-def test_memory_of_the_device_is_given_back_as_often_as_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_given_back_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given_back: list[int] = []
     monkeypatch.setattr("argusvl.training.loop.clear_device_cache", lambda: given_back.append(1))
     train(ToyTask(), tmp_path, trainer_arguments={"torch_empty_cache_steps": 5}, **QUICK)

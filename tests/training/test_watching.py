@@ -72,16 +72,12 @@ def test_a_healthy_run_gives_no_finding(case: str, tmp_path: Path) -> None:
     ],
     ids=["rate 0", "waits"],
 )
-def test_a_freeze_that_the_configuration_declares_is_no_finding(
-    groups: tuple[ParameterGroup, ...], tmp_path: Path
-) -> None:
+def test_a_declared_freeze_is_no_finding(groups: tuple[ParameterGroup, ...], tmp_path: Path) -> None:
     train(CarefulTask(groups=groups), tmp_path, **STEPS)
     assert found(tmp_path) == []
 
 
-def test_the_rate_of_one_group_is_named_with_its_change(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_rate_of_one_group_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     groups = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
     with caplog.at_level(logging.WARNING):
         train(CarefulTask(groups=groups), tmp_path, **STEPS)

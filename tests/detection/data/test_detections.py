@@ -40,9 +40,7 @@ def make(**changes: Any) -> Detections:
         ("boxes_xyxy_px", [["a", 0, 1, 1]], "boxes_xyxy_px: expected an array of float32"),
     ],
 )
-def test_fields_that_do_not_fit_are_refused_with_what_was_expected(
-    field: str, value: object, message: str
-) -> None:
+def test_fields_that_do_not_fit_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         make(**{field: value})
 
@@ -103,9 +101,7 @@ def test_supervision_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) ->
         make().to_supervision()
 
 
-def test_supervision_gets_boxes_scores_and_class_ids_in_the_vocabularys_order(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_supervision_gets_boxes_scores_and_class_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("supervision")
     module.Detections = lambda **fields: types.SimpleNamespace(**fields)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "supervision", module)

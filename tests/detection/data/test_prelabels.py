@@ -68,9 +68,7 @@ def test_pre_labels_that_are_submitted_as_they_are_come_back(tmp_path: Path) -> 
         ({"image": "absent.jpg"}, "not there"),
     ],
 )
-def test_what_is_no_prediction_is_refused_and_nothing_written(
-    changes: dict[str, object], what: str, tmp_path: Path
-) -> None:
+def test_what_is_no_prediction_is_refused(changes: dict[str, object], what: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=what):
         write_prelabels(predicted(tmp_path, **changes), tmp_path / "out", model_version="m")
     assert not (tmp_path / "out").exists()
@@ -85,9 +83,7 @@ def test_a_file_that_holds_no_predictions_is_named(tmp_path: Path, content: byte
     assert not (tmp_path / "out").exists()
 
 
-def test_photographs_on_another_disk_are_copied_where_links_were_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_to_another_disk_becomes_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 

@@ -103,9 +103,7 @@ def test_threads_find_what_one_finds_and_what_is_kept_is_the_same(
     assert any(found(measured[2]).values())
 
 
-def test_a_tokenizer_that_was_learned_is_known_again(
-    file: Path, small_files_too: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tokenizer_is_kept(file: Path, small_files_too: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def tokenizer(seed: int = 0) -> Any:
         opened = RecordFile(file)
         return learned_tokenizer(

@@ -167,9 +167,7 @@ def test_every_figure_of_an_evaluation_is_what_it_was(calibration: Calibration) 
         (matched_of(np.full(90, 0.5), np.arange(90) % 2 == 0, images=9), "does not improve"),
     ],
 )
-def test_a_bad_held_out_set_leaves_scores_alone_and_says_why(
-    matched: MatchedPredictions, reason: str
-) -> None:
+def test_a_bad_held_out_set_leaves_scores_alone(matched: MatchedPredictions, reason: str) -> None:
     fit = fit_calibration(matched)
     assert fit.calibration is None
     assert reason in fit.note

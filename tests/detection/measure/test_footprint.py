@@ -112,9 +112,7 @@ def small(layers: int, blocks: int) -> ArgusDetectionConfig:
 
 
 @pytest.mark.parametrize(("precision", "saves"), [("float32", False), ("mixed", True)])
-def test_layers_that_are_alike_are_counted_once_and_repeated(
-    precision: Any, saves: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_like_layers_are_counted_once(precision: Any, saves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from argusvl.detection.measure import footprint
 
     batch = BatchShape(1, 200, 1, 16, 2, 4, 4)

@@ -12,9 +12,7 @@ from argusvl.detection.model.architecture import random_qwen
 
 
 @pytest.mark.parametrize(("hidden_size", "heads"), [(32, 2), (128, 4), (96, 3), (64, 8)])
-def test_positions_of_time_height_and_width_share_a_heads_dimensions(
-    kit: Any, hidden_size: int, heads: int
-) -> None:
+def test_positions_share_a_heads_dimensions(kit: Any, hidden_size: int, heads: int) -> None:
     config = kit.qwen_config(hidden_size=hidden_size, num_attention_heads=heads)
     section = config.text_config.rope_parameters["mrope_section"]
     assert sum(section) == hidden_size // heads // 2 and min(section) >= 1 and section[1] == section[2]

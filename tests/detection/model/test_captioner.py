@@ -79,13 +79,6 @@ def test_a_description_is_the_same_whatever_is_described_beside_it(kit: Any) -> 
         assert (together[k, alone.shape[1] :] == -100).all()
 
 
-def test_nothing_chosen_gives_nothing(kit: Any) -> None:
-    model = kit.model().eval()
-    output, _ = output_and_prefix(kit, model)
-    nobody = torch.zeros(0, dtype=torch.long)
-    assert model.describe(output, nobody, nobody).shape[0] == 0
-
-
 def test_no_more_tokens_are_written_than_were_trained(kit: Any) -> None:
     model = kit.model().eval()
     output, _ = output_and_prefix(kit, model)

@@ -57,9 +57,7 @@ def test_what_the_collator_makes_passes(kit: Any, batch: dict[str, Any]) -> None
         ("label_roles", lambda t: t.to("meta"), "label_roles is on meta, input_ids on cpu"),
     ],
 )
-def test_a_wrong_shape_or_device_names_both(
-    batch: dict[str, Any], name: str, change: Any, message: str
-) -> None:
+def test_a_wrong_shape_names_both(batch: dict[str, Any], name: str, change: Any, message: str) -> None:
     batch[name] = change(batch[name])
     with pytest.raises(ModelError, match=message):
         check_shapes(batch)

@@ -303,17 +303,6 @@ def test_weights_load_in_the_precision_that_is_asked_for(saved: tuple[ArgusForDe
     assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize(
-    "missing", ["config.json", "model.safetensors", "qwen/config.json", "qwen/model.safetensors"]
-)
-def test_a_missing_file_of_a_checkpoint_is_named(copied: Path, missing: str) -> None:
-    (copied / missing).unlink()
-    message = "holds no weights" if missing == "qwen/model.safetensors" else f"no {missing}"
-    with pytest.raises(CheckpointError, match=message) as caught:
-        ArgusForDetection.from_pretrained(copied)
-    assert str(copied) in str(caught.value)
-
-
 @pytest.mark.parametrize("damaged", ["model.safetensors", "qwen/model.safetensors"])
 @pytest.mark.parametrize("left", [0, 4, 0.5])
 def test_truncated_weights_of_a_checkpoint_are_named(copied: Path, damaged: str, left: float) -> None:

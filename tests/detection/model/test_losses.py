@@ -163,9 +163,7 @@ def test_earlier_layers_are_added_up_apart_from_the_last(settings: MakeSettings,
 
 @pytest.mark.parametrize("assignment", ["one_to_one", "several_to_one"])
 @pytest.mark.parametrize("objectness", ["iou_aware", "focal"])
-def test_a_prediction_that_is_no_number_shows_in_a_term(
-    settings: MakeSettings, assignment: str, objectness: str
-) -> None:
+def test_what_is_no_number_shows_in_a_term(settings: MakeSettings, assignment: str, objectness: str) -> None:
     """The matcher says nothing; the engine then finds the term by its name."""
     for name, term in (("objectness_logits", "objectness"), ("boxes_raw", "bbox_l1")):
         found = prediction(1, 4)

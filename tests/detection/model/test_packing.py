@@ -81,39 +81,6 @@ def test_packed_and_padded_are_equal(kit: Any, queries: str, name: str) -> None:
         assert float((found[parameter] - gradient).abs().max()) <= 1e-4 * scale, parameter
 
 
-def test_a_sample_does_not_see_its_neighbours(kit: Any) -> None:
-    model = kit.model().eval()
-    one, teacher = kit.scene(1, SMALL), kit.scene(5, TALL)
-    before, otherwise = kit.sample(kit.scene(2, WIDE)), kit.sample(kit.scene(8, WIDE, objects=3))
-    with torch.no_grad():
-        _, first = logits_and_terms(model, kit.collate(before, kit.sample(one, teacher), kind="packed"))
-        _, second = logits_and_terms(model, kit.collate(otherwise, kit.sample(one, teacher), kind="packed"))
-    torch.testing.assert_close(first.boxes_raw[1], second.boxes_raw[1], rtol=0, atol=1e-5)
-    torch.testing.assert_close(first.type_logits[1], second.type_logits[1], rtol=0, atol=1e-5)
-    assert not torch.allclose(first.boxes_raw[0], second.boxes_raw[0], atol=1e-3)
-
-
-def test_no_gradient_goes_from_a_sample_to_another(kit: Any) -> None:
-    model = kit.model()
-    batch = kit.collate(kit.sample(kit.scene(1, SMALL)), kit.sample(kit.scene(2, WIDE)), kind="packed")
-    embedded: list[Tensor] = []
-
-    def keep(_module: Any, _args: Any, output: Tensor) -> Tensor:
-        if not embedded:
-            embedded.append(output.detach().requires_grad_())
-            return embedded[0]
-        return output
-
-    handle = model.get_input_embeddings().register_forward_hook(keep)
-    logits, _ = logits_and_terms(model, batch)
-    handle.remove()
-    second = int((batch["position_ids"][0, 0] == 0).nonzero()[1])
-    logits[0, second:].square().sum().backward()
-    reached = embedded[0].grad[0].abs().sum(-1)
-    text = batch["mm_token_type_ids"][0] == 0
-    assert (reached[:second] == 0).all() and (reached[second:][text[second:]] > 0).all()
-
-
 @pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
 def test_checkpointed_layers_know_where_samples_begin(kit: Any) -> None:
     model, batch = kit.model(), kit.collate(*mixtures(kit)["teachers"], kind="packed")

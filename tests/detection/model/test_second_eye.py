@@ -189,9 +189,7 @@ def test_half_precision_sees_much_the_same(kit: Any) -> None:
     assert F.cosine_similarity(full, low, dim=0) > 0.95
 
 
-def test_kinds_are_learnt_at_true_boxes_wherever_queries_look(
-    kit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kinds_are_learnt_at_true_boxes(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batch = seeing(kit.model()), batch_of(kit)
     head = model.detection_head
     kept: dict[str, Any] = {}

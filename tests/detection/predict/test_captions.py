@@ -62,9 +62,7 @@ def test_which_descriptions_are_possible(
     assert possible_descriptions(labels, vocabulary, descriptions) == expected
 
 
-def test_a_closed_vocabulary_is_never_misspelt_whatever_the_weights(
-    predictor: Predictor, scenes: Path
-) -> None:
+def test_a_closed_vocabulary_is_never_misspelt(predictor: Predictor, scenes: Path) -> None:
     with_assets(predictor, descriptions=fitting(predictor, HIERARCHY))
     pictures = [scenes.parent / f"{k}.png" for k in range(3)]
     chosen = set[str | None]()
@@ -89,9 +87,7 @@ def test_the_switch_lets_captions_be_any_text(predictor: Predictor, scenes: Path
     assert not set(free) <= set(HIERARCHY)
 
 
-def test_labels_given_at_prediction_are_the_descriptions_of_a_closed_vocabulary(
-    predictor: Predictor, scenes: Path
-) -> None:
+def test_labels_given_at_prediction_are_the_descriptions(predictor: Predictor, scenes: Path) -> None:
     with_assets(predictor, vocabulary="closed", descriptions=("标签贴纸",))
     picture = scenes.parent / "0.png"
     assert set(said(predictor, picture, labels=TEXTS)) <= set(TEXTS)
@@ -160,9 +156,7 @@ def test_an_evaluation_describes_by_the_vocabulary(predictor: Predictor, scenes:
     assert captions <= set(descriptions) and captions
 
 
-def test_a_checkpoint_of_an_earlier_version_chooses_from_the_labels_of_a_closed_vocabulary(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_an_older_checkpoint_chooses_from_its_labels(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "old"))
     content = json.loads((folder / "argus.json").read_text("utf-8"))
     for key in ("descriptions", "calibration", "calibration_note"):

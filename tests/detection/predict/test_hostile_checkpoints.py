@@ -174,9 +174,7 @@ def test_a_tokenizer_with_other_ids_is_refused(checkpoint: Path) -> None:
         "{% set n = namespace(x='a') %}{% for i in range(99999) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
     ],
 )
-def test_a_chat_template_without_end_is_refused(
-    template: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_chat_template(template: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from argusvl.detection.data.sampling import template_limits
 
     short = template_limits._SCRIPT.replace("(10, 10)", "(2, 2)")

@@ -71,9 +71,7 @@ class Oracle(torch.nn.Module):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_model_that_knows_the_truth_scores_one_whatever_the_sizes(
-    predictor: Predictor, scenes: Path, batch_size: int
-) -> None:
+def test_a_model_that_knows_the_truth_scores_one(predictor: Predictor, scenes: Path, batch_size: int) -> None:
     questions = questions_of(predictor, scenes)
     oracle = Oracle(questions)
     result = evaluate_records(oracle, questions, labels=LABELS, vocabulary="open", batch_size=batch_size)  # type: ignore[arg-type]
@@ -107,9 +105,7 @@ def test_captions_can_be_left_out_or_asked_for_by_score(predictor: Predictor, sc
     assert all(c is not None for p in found.predictions for c in p.captions or [None])
 
 
-def test_evaluation_leaves_no_trace_on_the_model_or_the_random_states(
-    predictor: Predictor, scenes: Path
-) -> None:
+def test_evaluation_leaves_no_trace(predictor: Predictor, scenes: Path) -> None:
     model = predictor.model.train()
     model.qwen.model.visual.eval()  # frozen on purpose
     modes = [m.training for m in model.modules()]
@@ -155,9 +151,7 @@ def test_the_answer_is_nowhere_in_what_the_model_is_asked(predictor: Predictor, 
     assert [len(t) for t in asked.truth] == [2, 2]
 
 
-def test_a_bad_record_stops_the_evaluation_by_name(
-    predictor: Predictor, scenes: Path, tmp_path: Path
-) -> None:
+def test_a_bad_record_is_named(predictor: Predictor, scenes: Path, tmp_path: Path) -> None:
     broken = tmp_path / "val.jsonl"
     broken.write_text('{"images": ["gone.png"], "objects": []}\n')
     with pytest.raises(DataError, match=r"gone\.png"):

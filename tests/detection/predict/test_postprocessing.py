@@ -44,19 +44,6 @@ class Decodes:
         return " ".join(str(i) for i in ids if i != 999)
 
 
-def test_known_boxes_come_back_in_the_callers_pixels() -> None:
-    output = make_output(images=1, queries=2)
-    # 640×480: left-top 64,48 and right-bottom 320,240; and the whole image.
-    output.boxes_cxcywh_norm = torch.tensor([[[0.3, 0.3, 0.4, 0.4], [0.5, 0.5, 1.0, 1.0]]])
-    output.objectness_logits = torch.tensor([[2.0, 1.0]])
-    (predictions,) = postprocess(output, LABELS, [(640, 480)])
-    assert predictions.best.boxes_xyxy_px.tolist() == [
-        pytest.approx([64, 48, 320, 240], abs=1e-4),
-        [0, 0, 640, 480],
-    ]
-    assert predictions.best.image_size == (640, 480)
-
-
 def test_a_second_look_in_the_mirror_halves_what_is_off() -> None:
     output, mirrored = make_output(queries=1), make_output(queries=1)
     truth = output.boxes_cxcywh_norm

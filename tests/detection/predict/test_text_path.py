@@ -69,9 +69,7 @@ def test_prompts_of_different_length_are_answered_together_as_by_the_stock_model
     assert len(set(expected)) > 1
 
 
-def test_answers_that_say_the_truth_score_one(
-    predictor: Predictor, scenes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_true_answers_score_one(predictor: Predictor, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records, limits = RecordFile(scenes), predictor.assets.limits
     texts = []
     for record in records:

@@ -69,9 +69,7 @@ def test_a_labelled_picture_is_known_by_its_smaller_copy(tmp_path: Path) -> None
     assert copies_of(seen(0, 1), seen(2)) == {0}
 
 
-def test_what_shows_nearly_the_same_is_the_labelled_picture_where_it_has_kept_its_name(
-    tmp_path: Path,
-) -> None:
+def test_what_shows_nearly_the_same_under_its_name_is_the_labelled_picture(tmp_path: Path) -> None:
     """As a picture full of texture does after it was resized to another shape."""
     threads = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
     picture = Image.fromarray(threads).resize((256, 192))

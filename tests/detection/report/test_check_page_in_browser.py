@@ -78,9 +78,7 @@ VISIBLE = (
 
 
 @SCREENS
-def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_out(
-    open_page: Any, file: Path, width: int, height: int, scheme: str
-) -> None:
+def test_nothing_sticks_out(open_page: Any, file: Path, width: int, height: int, scheme: str) -> None:
     with open_page(file, width, height, color_scheme=scheme) as page:
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert page.run("document.documentElement.scrollWidth <= innerWidth")

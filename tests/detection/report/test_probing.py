@@ -15,9 +15,7 @@ from argusvl.detection.predict.inference import RecordQuestions
 
 
 @pytest.mark.parametrize("queries", ["proposals", "learned"])
-def test_attention_lies_on_each_pictures_own_cells_and_leaves_no_hook(
-    tiny_checkpoint: Path, scenes: Path, queries: str
-) -> None:
+def test_attention_lies_on_each_pictures_cells(tiny_checkpoint: Path, scenes: Path, queries: str) -> None:
     predictor = Predictor.from_pretrained(tiny_checkpoint, device="cpu")
     model = predictor.model
     if queries == "learned":

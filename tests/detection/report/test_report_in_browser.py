@@ -162,9 +162,7 @@ def page(desk: Any, report: Path) -> Any:
 
 
 @SCREENS
-def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_out(
-    open_page: Any, report: Path, width: int, height: int, scheme: str
-) -> None:
+def test_nothing_sticks_out(open_page: Any, report: Path, width: int, height: int, scheme: str) -> None:
     with open_page(report, width, height, color_scheme=scheme) as page:
         assert page.run("document.documentElement.scrollWidth <= innerWidth && innerWidth") == width
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")

@@ -122,9 +122,7 @@ def test_without_a_summary_the_last_evaluation_of_the_log_gives_the_figures(tmp_
     ]
 
 
-def test_without_an_evaluation_the_figures_are_those_of_the_checkpoint_that_would_be_used(
-    tmp_path: Path,
-) -> None:
+def test_without_an_evaluation_figures_are_the_best_checkpoints(tmp_path: Path) -> None:
     history = [
         {"step": step, "epoch": step / 10, "eval_AP50": ap50, "throughput/images_per_second": speed}
         for step, ap50, speed in ((10, 0.2, 1.0), (20, 0.6, 7.0), (30, 0.5, 8.0))
@@ -275,9 +273,7 @@ def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
         ("checkpoint-3/trainer_state.json", {"global_step": 3}, "log_history"),
     ],
 )
-def test_a_damaged_file_is_an_error_that_names_it_and_the_field(
-    tmp_path: Path, name: str, content: Any, message: str
-) -> None:
+def test_a_damaged_file_is_named_with_a_field(tmp_path: Path, name: str, content: Any, message: str) -> None:
     write(tmp_path / "summary.json", {})
     write(tmp_path / name, content)
     with pytest.raises(DataError, match=message) as error:

@@ -35,9 +35,7 @@ def batch(backbone: ClipBackbone, pictures: list[Image.Image]) -> torch.Tensor:
     return torch.stack([backbone.preprocess(image) for image in pictures])
 
 
-def test_zero_shot_logits_are_those_of_the_whole_model(
-    backbone: ClipBackbone, batch: torch.Tensor, folder: Path
-) -> None:
+def test_logits_are_those_of_the_model(backbone: ClipBackbone, batch: torch.Tensor, folder: Path) -> None:
     classifier = backbone.zero_shot_classifier(CLASSES, "a {}.")
     tokens = CLIPTokenizer.from_pretrained(folder)(
         [f"a {name}." for name in CLASSES], padding=True, return_tensors="pt"
@@ -80,9 +78,7 @@ def copied(folder: Path, tmp_path: Path) -> Callable[[], Path]:
     return lambda: Path(shutil.copytree(folder, tmp_path / "clip"))
 
 
-def test_a_folder_without_a_tokenizer_still_gives_vectors(
-    copied: Callable[[], Path], batch: torch.Tensor
-) -> None:
+def test_without_a_tokenizer_there_are_vectors(copied: Callable[[], Path], batch: torch.Tensor) -> None:
     folder = copied()
     (folder / "tokenizer.json").unlink()
     backbone = ClipBackbone(str(folder), device=CPU)

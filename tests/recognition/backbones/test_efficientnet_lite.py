@@ -70,9 +70,7 @@ def by_hand(image: Image.Image, side: int = 224) -> np.ndarray:
     return (pixels[top : top + side, left : left + side] / 127.5 - 1).transpose(2, 0, 1)
 
 
-def test_pixels_are_those_of_the_recipe_written_down_again(
-    backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]
-) -> None:
+def test_pixels_follow_the_recipe(backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]) -> None:
     large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (400, 500, 3), dtype=np.uint8))
     for image in (*pictures, large):
         pixels = backbone.preprocess(image)
@@ -101,9 +99,7 @@ def test_convolutions_with_their_activation_in_one_pass_give_the_same(
     torch.testing.assert_close(sized.embed(batch), at_once, rtol=1e-5, atol=5e-6)
 
 
-def test_at_another_side_the_weights_are_the_same_and_the_fingerprint_says_the_side(
-    backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]
-) -> None:
+def test_another_side_is_possible(backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]) -> None:
     smaller = backbone.at_side(160)
     assert (smaller.size_hw, smaller.decode_side_px) == ((160, 160), 160)
     assert (backbone.size_hw, backbone.decode_side_px) == ((224, 224), 224)

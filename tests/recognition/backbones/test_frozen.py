@@ -58,9 +58,7 @@ def callers_settings() -> Iterator[tuple[bool, ...]]:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_gpu_computes_in_float32_and_the_callers_settings_come_back(
-    fails: bool, callers_settings: tuple[bool, ...]
-) -> None:
+def test_a_gpu_computes_in_float32(fails: bool, callers_settings: tuple[bool, ...]) -> None:
     backbone = Watcher()
     backbone.fails = fails
     try:
@@ -80,9 +78,7 @@ def test_the_hash_is_of_the_files_in_the_order_of_their_names(tmp_path: Path) ->
         weights_sha256([tmp_path / "gone.bin"])
 
 
-def test_threads_that_compute_at_once_leave_the_settings_as_they_were(
-    callers_settings: tuple[bool, ...],
-) -> None:
+def test_threads_at_once_leave_the_settings_as_they_were(callers_settings: tuple[bool, ...]) -> None:
     first, second = threading.Event(), threading.Event()
 
     def earlier() -> None:

@@ -46,9 +46,7 @@ def test_without_a_network_the_error_says_what_to_do(no_network: Path, spec: str
 
 
 @pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
-def test_what_is_in_the_cache_needs_no_network(
-    hub_folders: dict[str, Path], no_network: Path, weights: str
-) -> None:
+def test_the_cache_needs_no_network(hub_folders: dict[str, Path], no_network: Path, weights: str) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = no_network / "models--someone--small-dino"
     snapshot = repository / "snapshots" / commit

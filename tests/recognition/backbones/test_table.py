@@ -104,9 +104,7 @@ def test_every_backbone_refuses_what_is_not_its_own(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_fingerprint_is_stable_survives_json_and_knows_every_weight(
-    weights: Callable[[str], Path], name: str
-) -> None:
+def test_every_fingerprint_knows_every_weight(weights: Callable[[str], Path], name: str) -> None:
     place = weights(name)
     spec = f"{name}:{place}"
     fingerprint = load_backbone(spec).fingerprint

@@ -60,9 +60,7 @@ def test_vectors_are_those_before_the_classifier(
     assert backbone.fingerprint.preprocessing["mean"] == [0.4, 0.5, 0.6]
 
 
-def test_published_weights_are_asked_for_with_their_classifier(
-    fake_timm: Any, pictures: list[Image.Image]
-) -> None:
+def test_published_weights_come_with_a_classifier(fake_timm: Any, pictures: list[Image.Image]) -> None:
     source = fake_timm.create_model("small_net")
     fake_timm.published = source.state_dict()
     backbone = load_backbone("timm:small_net")
@@ -86,9 +84,7 @@ def test_an_unknown_model_is_named_with_the_nearest_one(fake_timm: Any) -> None:
             load_backbone(spec)
 
 
-def test_weights_of_another_model_are_refused_by_the_parameter(
-    network: torch.nn.Module, tmp_path: Path
-) -> None:
+def test_weights_of_another_model_are_refused(network: torch.nn.Module, tmp_path: Path) -> None:
     file = tmp_path / "w.pth"
     state = network.state_dict()
     for change, message in (

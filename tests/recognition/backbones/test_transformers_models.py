@@ -233,9 +233,7 @@ def test_preprocessing_that_does_not_fit_is_refused(
 
 @pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '"text"'])
-def test_a_missing_or_damaged_description_is_refused(
-    copied: Callable[[str], Path], file: str, content: str | None
-) -> None:
+def test_a_bad_description_is_refused(copied: Callable[[str], Path], file: str, content: str | None) -> None:
     folder = copied("dinov2-base")
     if content is None:
         (folder / file).unlink()

@@ -97,9 +97,7 @@ def test_a_network_with_classes_is_judged_by_them(tmp_path: Path, tiny: Any, vie
     assert (answer, number) == ("first class", 10) and others <= 1
 
 
-def test_pictures_that_the_lanes_decode_alike_and_damaged_ones_are_not_compared(
-    tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]
-) -> None:
+def test_lanes_that_decode_alike_agree(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
     folder = tmp_path / "photos"
     paths = large(folder, 3)
     (folder / "damaged.jpg").write_bytes((folder / paths[0]).read_bytes()[:-2000])

@@ -46,9 +46,7 @@ def load_other() -> Any:
 
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
-def test_ray_goes_on_with_a_store_of_the_local_engine_to_the_same_bytes(
-    cluster: Any, tmp_path: Path, make_photos: Callable[..., Path]
-) -> None:
+def test_ray_goes_on_to_equal_bytes(cluster: Any, tmp_path: Path, make_photos: Callable[..., Path]) -> None:
     photos = make_photos(tmp_path / "photos", 13, corrupt=(2, 8))
     shutil.copyfile(photos / "000.png", os.fsencode(photos) + b"/latin-\xe9\n.png")
     options: dict[str, Any] = {"batch_size": 2, "shard_rows": 4}

@@ -104,9 +104,7 @@ def test_pictures_of_no_class_are_unknown(known: SupportStore, few_shot: Any, qu
 
 
 @pytest.mark.parametrize("coverage", [0.6, 0.9])
-def test_sets_hold_the_true_class_as_often_as_asked(
-    known: SupportStore, few_shot: Any, tmp_path: Path, coverage: float
-) -> None:
+def test_sets_cover_as_asked(known: SupportStore, few_shot: Any, tmp_path: Path, coverage: float) -> None:
     # Classes that are hard to tell apart: pictures that are half of one and half of another.
     mixed = {label: blends(few_shot, label, range(20)) for label in KNOWN}
     files = {
@@ -143,9 +141,7 @@ def blends(few_shot: Any, label: str, numbers: range) -> list[bytes]:
     return made
 
 
-def test_a_store_of_other_views_another_backbone_or_another_lane_is_refused_by_name(
-    known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path
-) -> None:
+def test_a_store_made_otherwise(known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path) -> None:
     stores = {
         "views: the store has 'one', now it is 'four'": (few_shot.TinyNetwork(side=14), "exact"),
         "weights_sha256: the store has 'bbb": (network(few_shot, "b" * 64), "exact"),
@@ -158,9 +154,7 @@ def test_a_store_of_other_views_another_backbone_or_another_lane_is_refused_by_n
         assert str(tmp_path / str(number)) in str(error.value)
 
 
-def test_a_support_store_made_by_another_backbone_is_refused_by_name(
-    known: SupportStore, few_shot: Any
-) -> None:
+def test_a_support_store_of_another_backbone_is_refused(known: SupportStore, few_shot: Any) -> None:
     with pytest.raises(DataError, match="weights_sha256: the store has 'aaa.* now it is 'ccc") as error:
         FewShotClassifier(known, network(few_shot, "c" * 64), ClassifyOptions())
     assert str(known.folder) in str(error.value) and "enrol into another folder" in str(error.value)
@@ -168,9 +162,7 @@ def test_a_support_store_made_by_another_backbone_is_refused_by_name(
         FewShotClassifier(known, few_shot.TinyNetwork(side=14), ClassifyOptions())
 
 
-def test_pictures_that_cannot_be_used_have_an_error_in_their_place(
-    known: SupportStore, few_shot: Any, tmp_path: Path
-) -> None:
+def test_unusable_pictures_have_an_error(known: SupportStore, few_shot: Any, tmp_path: Path) -> None:
     folder = tmp_path / "p"
     for n in range(0, 12, 2):
         few_shot.write(folder / f"{n:02d}.png", few_shot.picture("fig", 100 + n))
@@ -222,9 +214,7 @@ def test_an_impossible_coverage_is_refused(coverage: float) -> None:
         ClassifyOptions(coverage=coverage)
 
 
-def test_one_example_a_class_is_enough_and_one_class_is_not(
-    few_shot: Any, queries: Queries, tmp_path: Path
-) -> None:
+def test_one_example_a_class_is_enough(few_shot: Any, queries: Queries, tmp_path: Path) -> None:
     one = support(tmp_path / "a" / "store", few_shot, {"fig": range(3)})
     with pytest.raises(ConfigError, match="1 class is enrolled"):
         answers(one, few_shot, queries)

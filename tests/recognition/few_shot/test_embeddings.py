@@ -40,9 +40,7 @@ def test_a_second_time_nothing_is_computed(files: list[Path], few_shot: Any, tmp
     assert one.of(files).shape == (6, 24)
 
 
-def test_only_new_contents_are_computed_wherever_they_lie(
-    files: list[Path], few_shot: Any, tmp_path: Path
-) -> None:
+def test_only_new_contents_are_computed(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
     before = embed(files, few_shot.TinyNetwork(), tmp_path)
     moved = tmp_path / "elsewhere" / "x\ny.png"
     moved.parent.mkdir()
@@ -55,9 +53,7 @@ def test_only_new_contents_are_computed_wherever_they_lie(
     assert not np.allclose(after.of([files[1]]), before.of([files[1]]))
 
 
-def test_vectors_are_the_same_with_and_without_a_cache(
-    files: list[Path], few_shot: Any, tmp_path: Path
-) -> None:
+def test_a_cache_changes_no_vector(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
     viewed = with_views(few_shot.TinyNetwork(side=14), "four")
     embed_pictures(files[:3], viewed, tmp_path / "cache", progress=False)
     grown = embed_pictures(files, viewed, tmp_path / "cache", progress=False)
@@ -81,9 +77,7 @@ def test_another_backbone_has_vectors_of_its_own(files: list[Path], few_shot: An
     assert np.array_equal(embed(files, few_shot.TinyNetwork(), tmp_path).of(files), one.of(files))
 
 
-def test_pictures_that_cannot_be_used_are_named_and_the_others_are_there(
-    files: list[Path], few_shot: Any, tmp_path: Path
-) -> None:
+def test_unusable_pictures_are_named(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
     files[1].write_bytes(b"")
     files[2].write_bytes(files[3].read_bytes()[:100])
     gone = tmp_path / "gone.png"
@@ -115,9 +109,7 @@ def test_a_damaged_cache_is_made_again(files: list[Path], few_shot: Any, tmp_pat
         embed(files, few_shot.TinyNetwork(), tmp_path)
 
 
-def test_two_commands_at_a_time_do_not_disturb_each_other(
-    files: list[Path], few_shot: Any, tmp_path: Path
-) -> None:
+def test_two_commands_at_a_time(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
     expected = embed_pictures(files, few_shot.TinyNetwork(), tmp_path / "other", progress=False).of(files)
     refusals = []
 

@@ -91,9 +91,7 @@ def test_in_two_steps_it_is_what_it_is_in_one(tmp_path: Path, examples: Any, few
     assert len(list((tmp_path / "steps" / PARTS).iterdir())) == 2
 
 
-def test_what_is_there_is_neither_computed_nor_written_again(
-    tmp_path: Path, examples: Any, few_shot: Any
-) -> None:
+def test_what_is_there_is_not_computed_again(tmp_path: Path, examples: Any, few_shot: Any) -> None:
     pictures = examples({"apple": range(3), "plum": range(3)})
     add(tmp_path / "store", pictures, few_shot.TinyNetwork())
     before = content(tmp_path / "store")
@@ -116,9 +114,7 @@ def test_of_two_copies_one_is_an_example(tmp_path: Path, examples: Any, few_shot
     assert json.loads(json.dumps(report.to_dict()))["classes"] == {"apple": 2, "plum": 1}
 
 
-def test_a_picture_of_two_classes_is_refused_by_name_and_nothing_is_enrolled(
-    tmp_path: Path, examples: Any, few_shot: Any
-) -> None:
+def test_a_picture_of_two_classes_is_refused(tmp_path: Path, examples: Any, few_shot: Any) -> None:
     pictures = examples({"apple": range(2), "pl\num": range(2)})
     shutil.copy(pictures["apple"][1], pictures["pl\num"][0])
     network = few_shot.TinyNetwork()
@@ -143,9 +139,7 @@ def test_nothing_usable_makes_no_store(tmp_path: Path, few_shot: Any, examples: 
     assert len(list((tmp_path / "store" / PARTS).iterdir())) == 1
 
 
-def test_a_picture_that_is_renamed_as_was_asked_for_is_enrolled(
-    tmp_path: Path, few_shot: Any, examples: Any
-) -> None:
+def test_a_renamed_picture_is_enrolled(tmp_path: Path, few_shot: Any, examples: Any) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin-\xe9.png"))
     try:
         few_shot.write(odd, few_shot.picture("apple", 1))
@@ -157,9 +151,7 @@ def test_a_picture_that_is_renamed_as_was_asked_for_is_enrolled(
     assert add(tmp_path / "store", {"apple": [new]}, few_shot.TinyNetwork()).enrolled == 1
 
 
-def test_a_picture_that_changes_meanwhile_is_named_and_can_be_enrolled_afterwards(
-    tmp_path: Path, examples: Any, few_shot: Any
-) -> None:
+def test_a_picture_that_changes_meanwhile_is_named(tmp_path: Path, examples: Any, few_shot: Any) -> None:
     pictures = examples({"apple": range(8)})
     last = pictures["apple"][-1]
     old, new = last.read_bytes(), few_shot.picture("apple", 99)
@@ -176,9 +168,7 @@ def test_a_picture_that_changes_meanwhile_is_named_and_can_be_enrolled_afterward
     assert len(SupportStore.open(tmp_path / "store").vectors()[0]) == 8
 
 
-def test_an_error_in_the_middle_leaves_the_store_as_it_was(
-    tmp_path: Path, examples: Any, few_shot: Any
-) -> None:
+def test_an_error_leaves_the_store_as_it_was(tmp_path: Path, examples: Any, few_shot: Any) -> None:
     class Interrupted(few_shot.TinyNetwork):  # type: ignore[misc, name-defined]
         def embed(self, batch: Any) -> Any:
             if self.pictures >= 4:
@@ -231,9 +221,7 @@ WRITING = (enrolment_module, embeddings_module, writer_module, appending, files_
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("begun", [False, True], ids=["a new store", "a store that is there"])
-def test_killed_at_any_line_the_store_is_as_it_was_or_as_it_shall_be(
-    tmp_path: Path, examples: Any, few_shot: Any, begun: bool
-) -> None:
+def test_a_kill_at_any_line_is_harmless(tmp_path: Path, examples: Any, few_shot: Any, begun: bool) -> None:
     """No handler runs and no buffer is written: as with SIGKILL."""
     first, more = examples({"apple": range(3)}), examples({"apple": range(5), "pear": range(4)})
 
@@ -454,9 +442,7 @@ def test_an_empty_store_has_nothing_to_choose_from(tmp_path: Path, examples: Any
 
 
 @pytest.mark.parametrize("label", ["Unknown", "", " "])
-def test_a_name_that_says_no_class_is_refused(
-    tmp_path: Path, examples: Any, few_shot: Any, label: str
-) -> None:
+def test_a_name_that_says_no_class(tmp_path: Path, examples: Any, few_shot: Any, label: str) -> None:
     pictures = examples({"apple": range(2)})
     with pytest.raises(ConfigError, match=f"a class cannot be called '{label}'"):
         add(tmp_path / "store", {label: pictures["apple"]}, few_shot.TinyNetwork())

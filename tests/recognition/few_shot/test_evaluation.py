@@ -227,9 +227,7 @@ def test_an_example_of_two_classes_is_refused_by_name(data: Path, few_shot: Any,
         refuse_known_queries(*embedded_category(data, few_shot, tmp_path))
 
 
-def test_damaged_pictures_are_left_out_and_a_class_of_nothing_else_is_refused(
-    data: Path, few_shot: Any, tmp_path: Path
-) -> None:
+def test_damaged_pictures_are_left_out(data: Path, few_shot: Any, tmp_path: Path) -> None:
     (data / "fruit/2.support-set/Class_apple/shot2/a.png").write_bytes(b"")
     (data / "fruit/6.preprocessed/pear/q0.png").write_bytes(b"no picture")
     found, embedded = embedded_category(data, few_shot, tmp_path)

@@ -92,9 +92,7 @@ def test_many_equal_vectors_stay_within_memory(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("order", ["shuffled", "by cluster"])
 @pytest.mark.parametrize("flat", [0.0, 0.05, 1.0], ids=["six axes", "nearly", "in every direction"])
-def test_bounds_from_few_dimensions_leave_the_answer_exact(
-    order: str, flat: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bounds_leave_the_answer_exact(order: str, flat: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As networks' vectors are, and as they are not; sorted so that the best of some queries come last."""
     monkeypatch.setattr(index_module, "_BLOCK_ROWS", 256)
     monkeypatch.setattr(index_module, "_BLOCK_QUERIES", 32)
@@ -112,9 +110,7 @@ def test_bounds_from_few_dimensions_leave_the_answer_exact(
     check(vectors, np.concatenate([queries.astype(np.float32), vectors[[300, 2899]]]), 7)
 
 
-def test_a_store_is_searched_shard_by_shard(
-    tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]
-) -> None:
+def test_a_store_is_searched_by_shards(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
     photos = make_photos(tmp_path / "photos", 20, corrupt=(4,))
     extract(photos, tmp_path / "store", tiny, batch_size=2, shard_rows=4)
     store = EmbeddingStore.open(tmp_path / "store")

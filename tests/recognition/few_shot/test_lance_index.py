@@ -68,9 +68,7 @@ def test_all_but_one_are_found_too(index: LanceIndex, vectors: NDArray[np.float3
     assert np.isfinite(scores).all()
 
 
-def test_more_effort_is_made_where_recall_asks_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_effort_is_made_for_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance_index, "_LEAST_EFFORT", 2)
     rng = np.random.default_rng(3)
     scattered = rng.standard_normal((4000, 128)).astype(np.float32)  # no clusters: hard for a graph

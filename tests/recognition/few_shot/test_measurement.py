@@ -36,9 +36,7 @@ def everything(found: Measured) -> list[str]:
     return [json.dumps(found.to_dict()), *(form(found.rows) for form in FORMATS.values())]
 
 
-def test_the_same_pictures_give_the_same_bytes_cached_or_not(
-    data: Path, few_shot: Any, tmp_path: Path, tiny_backbone: list[Any]
-) -> None:
+def test_the_bytes_are_the_same(data: Path, few_shot: Any, tmp_path: Path, tiny_backbone: list[Any]) -> None:
     few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
     (data / QUERIES / "pear" / "q0.png").write_bytes(b"no picture")
     first = everything(measured(data))

@@ -52,9 +52,7 @@ def test_a_picture_has_the_same_vectors_in_any_company(few_shot: Any) -> None:
         assert torch.equal(backbone.embed(batch[number : number + 1])[0], together[number])
 
 
-def test_a_backbone_of_one_size_gives_two_views_when_four_are_asked_for(
-    few_shot: Any, image: Image.Image
-) -> None:
+def test_a_backbone_of_one_size_gives_two_views(few_shot: Any, image: Image.Image) -> None:
     network = few_shot.TinyNetwork()
     plain = type("OneSize", (), dict(vars(network)))()
     plain.preprocess, plain.embed = network.preprocess, network.embed

@@ -104,9 +104,7 @@ def test_letters_that_are_not_ascii_are_kept(parse: Any) -> None:
         ("</poly><sep>", (), 0),
     ],
 )
-def test_what_makes_no_region_is_counted(
-    parse: Any, text: str, wanted: tuple[str, ...], malformed: int
-) -> None:
+def test_what_is_no_region_is_counted(parse: Any, text: str, wanted: tuple[str, ...], malformed: int) -> None:
     found = parse(text)
     assert (labels(found), found.malformed) == (wanted, malformed)
     assert found.raw == text

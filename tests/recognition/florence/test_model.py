@@ -72,9 +72,7 @@ def saying(florence: Florence2, monkeypatch: pytest.MonkeyPatch, *answers: str) 
 
 
 @pytest.mark.parametrize("task", list(Task))
-def test_the_model_is_asked_as_it_was_trained(
-    tiny_florence: Florence2, heard: list[dict[str, Any]], task: Task
-) -> None:
+def test_it_is_asked_as_trained(tiny_florence: Florence2, heard: list[dict[str, Any]], task: Task) -> None:
     ask(tiny_florence, task, [picture(), picture()])
     tokenizer = tiny_florence._processor.tokenizer
     for ids in heard[0]["input_ids"].tolist():
@@ -83,9 +81,7 @@ def test_the_model_is_asked_as_it_was_trained(
     assert heard[0]["do_sample"] is False
 
 
-def test_pixels_are_the_whole_picture_scaled_and_normalised(
-    tiny_florence: Florence2, heard: list[dict[str, Any]]
-) -> None:
+def test_pixels_are_the_whole_picture_scaled(tiny_florence: Florence2, heard: list[dict[str, Any]]) -> None:
     image = picture((90, 40))
     tiny_florence.ask(Task.CAPTION, [image])
     given = heard[0]["pixel_values"]
@@ -100,9 +96,7 @@ def test_red_comes_first(tiny_florence: Florence2, heard: list[dict[str, Any]]) 
     assert [round(float(c.mean()), 2) for c in heard[0]["pixel_values"][0]] == [2.25, -2.04, -1.8]
 
 
-def test_answers_come_back_in_the_pixels_of_each_picture(
-    tiny_florence: Florence2, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_are_in_pixels(tiny_florence: Florence2, monkeypatch: pytest.MonkeyPatch) -> None:
     box = "<loc_0><loc_100><loc_499><loc_999>"
     saying(tiny_florence, monkeypatch, f"car{box}", f"door{box}a cat{box}")
     wide, tall = tiny_florence.ask(Task.DETECT, [picture((200, 100)), picture((50, 400))])
@@ -244,9 +238,7 @@ def renamed_tokens(folder: Path) -> None:
         (lambda f: changed(f / "config.json", image_token_id=7), "has the id 261, the model expects 7"),
     ],
 )
-def test_a_folder_that_is_no_florence_is_refused_by_name(
-    copy: Path, spoil: Callable[[Path], Any], words: str
-) -> None:
+def test_what_is_no_florence_is_refused(copy: Path, spoil: Callable[[Path], Any], words: str) -> None:
     spoil(copy)
     with pytest.raises(CheckpointError, match=words) as raised:
         Florence2(copy)

@@ -359,9 +359,7 @@ PIXELS = "pixels are float32, contiguous, on the CPU"
         (NotFinite, {VECTORS}),
     ],
 )
-def test_faults_of_dtypes_and_devices_are_caught(
-    load: Callable[[torch.device], Any], names: set[str]
-) -> None:
+def test_faults_of_dtypes_are_caught(load: Callable[[torch.device], Any], names: set[str]) -> None:
     assert failed(load, "dtypes and devices") == names
 
 

@@ -46,9 +46,7 @@ def put(source: Any, value: Any, **keywords: Any) -> Source:
     return listing(source.root)
 
 
-def test_boxes_and_outlines_are_read_and_an_image_without_any_shows_nothing(
-    source: Any, found: Found
-) -> None:
+def test_boxes_outlines_and_images_without_any_are_read(source: Any, found: Found) -> None:
     listed = put(source, document())
     assert found(listed) == []
     first, second = (image.annotate() for image in listed.images)
@@ -131,9 +129,7 @@ BAD_ENTRIES = {
 
 
 @pytest.mark.parametrize(("entry", "kind"), BAD_ENTRIES.values(), ids=BAD_ENTRIES)
-def test_a_bad_annotation_is_named_by_its_line_and_the_others_are_read(
-    source: Any, found: Found, entry: Any, kind: str
-) -> None:
+def test_a_bad_annotation_is_named_by_its_line(source: Any, found: Found, entry: Any, kind: str) -> None:
     value = document()
     value["annotations"].insert(1, entry)
     put(source, value)
@@ -178,12 +174,6 @@ def test_absent_images_are_refused_and_unlisted_ones_are_said(source: Any, found
     assert listed.refused_images == 1
 
 
-def test_a_size_that_is_none_is_said(source: Any, found: Found) -> None:
-    value = document()
-    value["images"][1]["width"] = "wide"
-    assert found(put(source, value)) == [("missing-size", "coco.json:1")]
-
-
 def test_a_category_that_no_file_uses_is_said_once(source: Any, found: Found) -> None:
     categories = [{"id": 1, "name": "screw"}, {"id": 3, "name": "nut"}, {"id": 4, "name": "things"}]
     for split, image, used in (("train", "a.jpg", 1), ("valid", "b.jpg", 3)):
@@ -204,11 +194,3 @@ def test_a_real_set_keeps_the_splits_of_its_folders(shared_data: Callable[[str],
     assert "'pieces'" in listed.findings[0].what
     labels = Counter(o.label for image in listed.images for o in image.annotate().objects)
     assert (labels["bishop"], labels.total()) == (1, 2870)
-
-
-def test_broken_json_names_its_line(source: Any) -> None:
-    source.image("a.jpg")
-    source.text("coco.json", '{"images": [],\n "annotations": [,]}')
-    assert [(f.slug, f.where) for f in listing(source.root).findings] == [
-        ("malformed-annotation", "coco.json:2")
-    ]

@@ -53,9 +53,7 @@ def test_boxes_and_the_subset_come_out(source: Any, found: Found) -> None:
         ('<tag label="blurred"/>', "left-out"),
     ],
 )
-def test_what_is_no_box_is_refused_by_name_and_the_rest_used(
-    shape: str, kind: str, source: Any, found: Found
-) -> None:
+def test_what_is_no_box_is_refused_by_name(shape: str, kind: str, source: Any, found: Found) -> None:
     listed = read(source, document(shape, BOX))
     assert found(listed) == [(kind, "annotations.xml:2")]
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]

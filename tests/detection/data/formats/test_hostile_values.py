@@ -127,9 +127,7 @@ def test_a_size_that_is_no_finite_number_is_found(name: str, key: str, number: s
 
 @pytest.mark.parametrize("number", ["NaN", "1e400"])
 @pytest.mark.parametrize(("name", "rest"), [("labelme", "41], [0, 41], [5"), ("ms-swift", "41, 5, 6, 7")])
-def test_an_outline_with_a_point_that_is_none_is_refused(
-    name: str, rest: str, number: str, spoil: Spoil
-) -> None:
+def test_an_outline_with_a_bad_point_is_refused(name: str, rest: str, number: str, spoil: Spoil) -> None:
     report = spoil(name, "37", f"{number}, {rest}")
     assert [found for found, _ in errors(report)] == ["box-not-a-number"]
 

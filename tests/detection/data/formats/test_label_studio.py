@@ -63,9 +63,7 @@ def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: 
         ("region", "malformed-annotation"),
     ],
 )
-def test_what_is_no_box_is_refused_by_name_and_the_rest_used(
-    one: Any, kind: str, source: Any, found: Found
-) -> None:
+def test_what_is_no_box_is_refused_by_name(one: Any, kind: str, source: Any, found: Found) -> None:
     source.image("a.jpg")
     source.json("export.json", [task(one, region("other"), image="a.jpg")])
     listed = read_label_studio(source.root, ReadOptions())
@@ -81,9 +79,7 @@ def test_a_prediction_is_nobodys_label(source: Any, found: Found) -> None:
     assert not listed.images[0].annotate().usable
 
 
-def test_of_several_answers_the_ground_truth_is_used_and_a_cancelled_one_never(
-    source: Any, found: Found
-) -> None:
+def test_the_ground_truth_is_used_and_a_cancelled_answer_never(source: Any, found: Found) -> None:
     source.image("a.jpg")
     answers = [
         {"result": [region("true")], "ground_truth": True},

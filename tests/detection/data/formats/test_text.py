@@ -17,20 +17,6 @@ def test_certain_encodings_are_read_without_a_word(encoding: str) -> None:
     assert decode_text(TEXT.encode(encoding), "a.json") == (TEXT, [])
 
 
-def test_common_chinese_in_gbk_is_read_and_said() -> None:
-    text, (problem,) = decode_text(TEXT.encode("gbk"), "a.json")
-    assert text == TEXT
-    assert (problem.slug, problem.severity) == ("encoding-guessed", "warning")
-    assert "螺丝连接点" in problem.what
-
-
-@pytest.mark.parametrize("text", ["Schlüssel", "café noir", "señal"])
-def test_western_encodings_are_not_taken_for_chinese(text: str) -> None:
-    read, (problem,) = decode_text(b"{}\n" + text.encode("latin-1"), "a.json")
-    assert read is None
-    assert (problem.slug, problem.where) == ("unknown-encoding", "a.json:2")
-
-
 def test_a_byte_order_mark_is_taken_at_its_word() -> None:
     assert decode_text(b"\xff\xfe{", "a.json")[0] is None
 

@@ -83,11 +83,6 @@ def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> No
     assert read.num_objects == 3
 
 
-def test_labels_in_another_encoding_are_a_finding() -> None:
-    read = parse_yolo("0 0.5 0.5 0.1 0.1 é".encode("latin-1"), "a.txt", NAMES)
-    assert not read.usable
-
-
 @pytest.mark.parametrize(
     ("config", "images"),
     [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from argusvl.detection.data.measuring.language import chinese_share, prompt_language
+from argusvl.detection.data.measuring.language import prompt_language
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,3 @@ from argusvl.detection.data.measuring.language import chinese_share, prompt_lang
 )
 def test_the_script_of_the_descriptions_decides(texts: dict[str, int], language: str) -> None:
     assert prompt_language(texts) == language
-
-
-def test_texts_count_as_often_as_they_stand() -> None:
-    assert chinese_share({"螺": 1, "a": 3}) == 0.25

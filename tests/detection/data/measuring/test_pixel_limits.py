@@ -26,9 +26,7 @@ def choice(folder: Path, size: tuple[int, int], side: int, objects: int = 1) -> 
 
 @pytest.mark.parametrize("size", [(56, 56), (448, 336), (640, 480), (2000, 1500), (4000, 3000)])
 @pytest.mark.parametrize("share", [0.004, 0.01, 0.03, 0.1, 0.5])
-def test_limits_are_whole_tokens_and_leave_every_image_a_size(
-    tmp_path: Path, size: tuple[int, int], share: float
-) -> None:
+def test_limits_are_whole_tokens_and_fit_all(tmp_path: Path, size: tuple[int, int], share: float) -> None:
     chosen = choice(tmp_path, size, max(1, round(share * size[0])))
     assert chosen.max_pixels % TOKEN_AREA == 0
     assert 64 * TOKEN_AREA <= chosen.max_pixels <= 768 * TOKEN_AREA

@@ -22,9 +22,7 @@ def make_dataset(photo_set: Any, processor: ChatProcessor, ratio: float) -> Dete
     )
 
 
-def test_parts_add_up_to_the_conversations(
-    photo_set: Any, make_processor: Callable[..., ChatProcessor]
-) -> None:
+def test_parts_add_up(photo_set: Any, make_processor: Callable[..., ChatProcessor]) -> None:
     dataset = make_dataset(photo_set, make_processor(max_length=sys.maxsize), 0.5)
     conversations = [dataset[i].conversation for i in range(len(dataset))]
     lengths = [len(c) for c in conversations]

@@ -53,9 +53,7 @@ def found(report: CheckReport) -> list[tuple[str, str, str | None]]:
         ("marked.png", "split-view", "warning", "shows nearly the same as 0.png in train"),
     ],
 )
-def test_a_picture_of_train_in_val_is_found(
-    folder: Path, copy: str, kind: str, severity: str, said: str
-) -> None:
+def test_a_picture_of_train_in_val(folder: Path, copy: str, kind: str, severity: str, said: str) -> None:
     report = check(folder, train=["1.png", "0.png"], val=["2.png", copy])
     assert found(report) == [(kind, severity, copy)]
     one = next(f for f in report.findings if f.slug == kind)

@@ -27,9 +27,7 @@ def findings_of(tmp_path: Path) -> Callable[[Any], list[Finding]]:
     return check
 
 
-def test_a_wrong_field_hides_nothing_else_of_its_line(
-    findings_of: Callable[[Any], list[Finding]],
-) -> None:
+def test_a_wrong_field_hides_nothing_else(findings_of: Callable[[Any], list[Finding]]) -> None:
     found = findings_of(
         {
             "student": {

@@ -80,9 +80,7 @@ def mixture(request: pytest.FixtureRequest) -> Mixture:
     return MIXTURES[request.param]
 
 
-def test_text_is_right_padded_and_masked(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_text_is_padded_and_masked(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
     lengths = [len(sample.conversation) for sample in samples]
@@ -100,9 +98,7 @@ def test_text_is_right_padded_and_masked(
     assert torch.equal(batch.inputs["mm_token_type_ids"], is_image.long())
 
 
-def test_labels_stand_on_the_answers_and_nowhere_else(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_labels_stand_on_the_answers(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
     labels, roles = batch.inputs["labels"], batch.inputs["label_roles"]
@@ -117,9 +113,7 @@ def test_labels_stand_on_the_answers_and_nowhere_else(
     assert batch.counts["student_tokens"] == int((roles == 2).sum())
 
 
-def test_images_come_in_order_as_the_stock_processor_makes_them(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_pixels_are_the_stock_ones(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     batch = collator(samples_of(processor, mixture))
     images = [image for student, teachers in mixture for s in (*teachers, student) for image in s.images]
     if not images:
@@ -134,9 +128,7 @@ def test_images_come_in_order_as_the_stock_processor_makes_them(
 
 
 @pytest.mark.parametrize("kind", ["standard", "packed"])
-def test_student_images_are_found_by_row_sample_and_place(
-    processor: ChatProcessor, kind: CollatorType, mixture: Mixture
-) -> None:
+def test_student_images_are_found(processor: ChatProcessor, kind: CollatorType, mixture: Mixture) -> None:
     collator = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind=kind)
     batch = collator(samples_of(processor, mixture))
     shown = [
@@ -171,9 +163,7 @@ def test_student_images_are_found_by_row_sample_and_place(
         assert (roles[begin:first] != 2).all()
 
 
-def test_a_packed_batch_is_the_padded_one_without_its_padding(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_packed_is_the_padded_batch(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     packing = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind="packed")
     padded, packed = collator(samples_of(processor, mixture)), packing(samples_of(processor, mixture))
     real = padded.inputs["attention_mask"].bool()
@@ -189,9 +179,7 @@ def test_a_packed_batch_is_the_padded_one_without_its_padding(
     assert packed.counts == padded.counts
 
 
-def test_objects_are_normalised_indexed_and_described(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_objects_are_normalised(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     batch = collator(samples_of(processor, mixture))
     expected = []
     images_before = 0
@@ -229,9 +217,7 @@ def test_counts_add_up(processor: ChatProcessor, collator: Collator, mixture: Mi
     assert counts == {name: sum(part[name] for part in parts) for name in COUNTS}
 
 
-def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
-    processor: ChatProcessor, collator: Collator, mixture: Mixture
-) -> None:
+def test_inference_lacks_the_answers(processor: ChatProcessor, collator: Collator, mixture: Mixture) -> None:
     asking = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, for_inference=True)
     samples = samples_of(processor, mixture)
     training, batch = collator(samples).inputs, asking(samples).inputs
@@ -258,17 +244,6 @@ def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
     assert counts["objects"] == counts["student_tokens"] == 0
 
 
-def test_a_sample_does_not_depend_on_its_neighbours(processor: ChatProcessor, collator: Collator) -> None:
-    alone = collator(samples_of(processor, [(ONE, [SMALL])]))
-    together = collator(samples_of(processor, [(TWO_IMAGES, [ONE]), (ONE, [SMALL])]))
-    length = alone.inputs["input_ids"].shape[1]
-    for name in ("input_ids", "labels", "label_roles", "mm_token_type_ids"):
-        assert torch.equal(together.inputs[name][1, :length], alone.inputs[name][0])
-    assert torch.equal(
-        together.inputs["pixel_values"][-len(alone.inputs["pixel_values"]) :], alone.inputs["pixel_values"]
-    )
-
-
 def test_the_vocabulary_is_the_label_strings(processor: ChatProcessor, collator: Collator) -> None:
     ids = collator(samples_of(processor, [(ONE, [])])).inputs["vocabulary_ids"]
     assert [processor.tokenizer.decode(row[row != IGNORED]) for row in ids] == LABELS
@@ -293,9 +268,7 @@ def test_a_description_too_long_for_the_caption_decoder_is_refused_by_name(proce
         assert part in str(error.value)
 
 
-def test_pixels_that_do_not_fit_their_placeholders_are_refused(
-    processor: ChatProcessor, collator: Collator
-) -> None:
+def test_pixels_must_fit_their_placeholders(processor: ChatProcessor, collator: Collator) -> None:
     [sample] = samples_of(processor, [(ONE, [])])
     with pytest.raises(ModelError, match=r"record 0: image 0 has 12 placeholders.*\(1, 4, 8\).*takes 8"):
         collator([replace(sample, images=(picture(0, 112, 56),))])

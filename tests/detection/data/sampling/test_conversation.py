@@ -48,9 +48,7 @@ def decode(processor: ChatProcessor, conversation: Conversation, start: int, sto
 
 
 @pytest.mark.parametrize(("student", "teachers"), SHAPES)
-def test_answer_spans_hold_each_answer_and_its_end_and_nothing_else(
-    processor: ChatProcessor, student: Turn, teachers: list[Turn]
-) -> None:
+def test_answer_spans_hold_the_answers(processor: ChatProcessor, student: Turn, teachers: list[Turn]) -> None:
     conversation = processor.training(student, teachers)
     texts = [decode(processor, conversation, p.start, p.stop) for p in conversation.answers]
     assert texts == [processor.answer(turn) + TURN_END for turn in (*teachers, student)]
@@ -96,18 +94,14 @@ def test_whatever_a_description_says_the_spans_are_exact(processor: ChatProcesso
 
 
 @pytest.mark.parametrize(("student", "teachers"), SHAPES)
-def test_parts_cover_the_ids_without_gap(
-    processor: ChatProcessor, student: Turn, teachers: list[Turn]
-) -> None:
+def test_parts_leave_no_gap(processor: ChatProcessor, student: Turn, teachers: list[Turn]) -> None:
     conversation = processor.training(student, teachers)
     edges = [0, *(p.stop for p in conversation.parts)]
     assert [p.start for p in conversation.parts] == edges[:-1]
     assert edges[-1] == len(conversation)
 
 
-def test_image_spans_hold_the_expanded_placeholders_in_order_with_their_owner(
-    processor: ChatProcessor,
-) -> None:
+def test_image_spans_hold_the_expanded_placeholders_of_their_owner(processor: ChatProcessor) -> None:
     conversation = processor.training(TWO_IMAGES, [TEACHER])
     image = token_id(processor.tokenizer, IMAGE_PAD)
     assert [p.stop - p.start for p in conversation.images] == [8, 12, 8]
@@ -152,9 +146,7 @@ def test_the_prompt_language_is_chosen_and_english_where_there_is_none() -> None
     assert "3" in PROMPTS["en"].user(3)
 
 
-def test_too_long_is_refused_with_source_length_limit_and_remedy(
-    make_processor: Callable[..., ChatProcessor],
-) -> None:
+def test_too_long_is_refused_with_a_remedy(make_processor: Callable[..., ChatProcessor]) -> None:
     length = len(make_processor().training(STUDENT, [TEACHER]))
     make_processor(max_length=length).training(STUDENT, [TEACHER])
     with pytest.raises(ConversationTooLongError) as error:
@@ -164,9 +156,7 @@ def test_too_long_is_refused_with_source_length_limit_and_remedy(
         assert part in message
 
 
-def test_teachers_are_left_out_one_by_one_but_nothing_else(
-    make_processor: Callable[..., ChatProcessor],
-) -> None:
+def test_teachers_are_left_out_one_by_one(make_processor: Callable[..., ChatProcessor]) -> None:
     teachers = [TEACHER, EMPTY, TEACHER]
     roomy = make_processor()
     for kept in range(3):

@@ -70,9 +70,7 @@ def same(a: Sample, b: Sample) -> bool:
     )
 
 
-def test_samples_have_the_names_of_their_lines_and_a_changed_file_another_fingerprint(
-    make_dataset: MakeDataset, photo_set: Any
-) -> None:
+def test_samples_have_names_and_a_file_its_fingerprint(make_dataset: MakeDataset, photo_set: Any) -> None:
     dataset = make_dataset()
     assert dataset.sample_name(1) == f"{photo_set.train.path}:2"
     before = dataset.fingerprint()
@@ -83,9 +81,7 @@ def test_samples_have_the_names_of_their_lines_and_a_changed_file_another_finger
     photo_set.train.path.write_bytes(content)
 
 
-def test_other_demonstrations_are_other_data_where_they_are_shown(
-    make_dataset: MakeDataset, photo_set: Any
-) -> None:
+def test_other_demonstrations_are_other_data(make_dataset: MakeDataset, photo_set: Any) -> None:
     shown, not_shown = make_dataset(), make_dataset(teachers=TeacherSettings(photo_set.pool, 0.0, 1))
     before = shown.fingerprint(), not_shown.fingerprint()
     assert before[1] == photo_set.train.fingerprint()
@@ -121,9 +117,7 @@ def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: Mak
             np.testing.assert_array_equal(a, b)
 
 
-def test_teachers_and_changes_of_the_picture_are_drawn_apart(
-    make_dataset: MakeDataset, photo_set: Any
-) -> None:
+def test_teachers_and_changes_are_drawn_apart(make_dataset: MakeDataset, photo_set: Any) -> None:
     nothing = dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "hue"), 0.0)
     nothing |= dict.fromkeys(("brightness", "contrast", "saturation"), 0.0)
     mosaics = replace(STRONG, **nothing, mosaic=0.5, scale_min=1.0, scale_max=1.0)
@@ -139,9 +133,7 @@ def test_teachers_and_changes_of_the_picture_are_drawn_apart(
     assert len(seen) == 4
 
 
-def test_without_augmentation_and_teachers_a_sample_is_its_record(
-    make_dataset: MakeDataset, photo_set: Any
-) -> None:
+def test_a_plain_sample_is_its_record(make_dataset: MakeDataset, photo_set: Any) -> None:
     dataset = make_dataset(augmentation=None, teachers=None)
     for i, record in enumerate(photo_set.train):
         sample = dataset[i]
@@ -164,9 +156,7 @@ def test_measuring_gives_the_conversation_before_augmentation(make_dataset: Make
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.7, 1.0])
-def test_the_ratio_of_samples_gets_the_number_of_teachers(
-    make_dataset: MakeDataset, photo_set: Any, ratio: float
-) -> None:
+def test_the_ratio_gets_its_teachers(make_dataset: MakeDataset, photo_set: Any, ratio: float) -> None:
     dataset = make_dataset(augmentation=None, teachers=TeacherSettings(photo_set.pool, ratio, 2))
     counts = []
     for epoch in range(20):
@@ -177,9 +167,7 @@ def test_the_ratio_of_samples_gets_the_number_of_teachers(
     assert abs(np.mean(np.array(counts) == 2) - ratio) <= (0.12 if 0 < ratio < 1 else 0)
 
 
-def test_every_teacher_of_the_pool_is_drawn_and_none_twice_in_a_sample(
-    make_dataset: MakeDataset, photo_set: Any
-) -> None:
+def test_every_teacher_is_drawn_and_none_twice(make_dataset: MakeDataset, photo_set: Any) -> None:
     dataset = make_dataset(augmentation=None, teachers=TeacherSettings(photo_set.pool, 1.0, 2))
     drawn = set()
     for epoch in range(5):
@@ -298,9 +286,7 @@ def test_a_mosaic_with_more_objects_than_can_be_found_is_named(
     assert any(f": {found} objects" in r.getMessage() for r in caplog.records)
 
 
-def test_several_student_images_are_changed_one_by_one(
-    make_dataset: MakeDataset, write_scene: Callable[..., RecordFile]
-) -> None:
+def test_each_image_is_changed(make_dataset: MakeDataset, write_scene: Callable[..., RecordFile]) -> None:
     objects = [ObjectAnnotation((10, 10, 60, 60), "标签贴纸", image=i) for i in (0, 1, 1)]
     dataset = make_dataset(records=write_scene(*objects, images=2), teachers=None)
     for epoch in range(6):
@@ -315,9 +301,7 @@ def test_several_student_images_are_changed_one_by_one(
 
 
 @pytest.mark.parametrize("bad", ['{"images": [', '{"images": ["gone.png"], "objects": []}'])
-def test_a_bad_record_is_an_error_and_not_another_sample(
-    make_dataset: MakeDataset, tmp_path: Path, bad: str
-) -> None:
+def test_a_bad_record_is_an_error(make_dataset: MakeDataset, tmp_path: Path, bad: str) -> None:
     (tmp_path / "bad.jsonl").write_text(bad + "\n")
     with pytest.raises(DataError, match=r"bad.jsonl:1|gone.png"):
         make_dataset(records=RecordFile(tmp_path / "bad.jsonl"))[0]
@@ -355,9 +339,7 @@ def test_it_can_be_pickled_with_its_epoch(make_dataset: MakeDataset) -> None:
 
 
 @pytest.mark.parametrize("packing", [None, PackingSettings(None, 2)])
-def test_no_batch_of_an_epoch_is_larger_than_the_largest(
-    make_dataset: MakeDataset, packing: PackingSettings | None
-) -> None:
+def test_the_largest_batch_is_largest(make_dataset: MakeDataset, packing: PackingSettings | None) -> None:
     dataset = make_dataset(packing=packing)
     sizes = dataset._sizes(0).sum(1)
     largest = dataset.largest_batch(2, 1)

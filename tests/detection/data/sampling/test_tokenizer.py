@@ -47,9 +47,7 @@ def test_special_tokens_come_last_in_qwens_order_and_are_single(chat_tokenizer: 
     )
 
 
-def test_vocabulary_is_no_larger_than_asked_and_every_digit_is_a_token(
-    chat_tokenizer: TokenizersBackend,
-) -> None:
+def test_the_vocabulary_is_no_larger_and_digits_are_tokens(chat_tokenizer: TokenizersBackend) -> None:
     assert len(chat_tokenizer) <= 700
     assert chat_tokenizer.tokenize("1234") == ["1", "2", "3", "4"]
 
@@ -83,9 +81,7 @@ def test_saved_in_hub_layout_it_loads_as_the_same(chat_tokenizer: TokenizersBack
         assert (loaded.eos_token, loaded.pad_token) == ("<|im_end|>", "<|endoftext|>")
 
 
-def test_a_hub_folder_with_the_older_class_name_and_no_template_loads(
-    chat_tokenizer: TokenizersBackend, tmp_path: Path
-) -> None:
+def test_an_older_hub_folder_loads(chat_tokenizer: TokenizersBackend, tmp_path: Path) -> None:
     chat_tokenizer.save_pretrained(tmp_path)
     (tmp_path / "chat_template.jinja").unlink()
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
@@ -96,9 +92,7 @@ def test_a_hub_folder_with_the_older_class_name_and_no_template_loads(
     assert loaded("<|im_end|>12").input_ids == chat_tokenizer("<|im_end|>12").input_ids
 
 
-def test_the_processors_template_of_an_older_folder_wins(
-    chat_tokenizer: TokenizersBackend, tmp_path: Path
-) -> None:
+def test_the_template_of_an_older_folder_wins(chat_tokenizer: TokenizersBackend, tmp_path: Path) -> None:
     chat_tokenizer.save_pretrained(tmp_path)
     (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": "processor's"}))
     assert load_tokenizer(tmp_path).chat_template == "processor's"
@@ -157,9 +151,7 @@ def test_a_model_with_the_tokenizers_own_ids_passes(chat_tokenizer: TokenizersBa
         ("pad_token_id", "<|endoftext|>"),
     ],
 )
-def test_an_id_that_differs_is_named_with_both_values(
-    chat_tokenizer: TokenizersBackend, key: str, token: str
-) -> None:
+def test_an_id_that_differs_is_named(chat_tokenizer: TokenizersBackend, key: str, token: str) -> None:
     found = token_ids_for_config(chat_tokenizer)[key]
     with pytest.raises(ModelError) as error:
         check_special_tokens(chat_tokenizer, config_for(chat_tokenizer, **{key: 7}))
@@ -189,9 +181,7 @@ def test_a_model_with_a_smaller_vocabulary_is_refused(chat_tokenizer: Tokenizers
         check_special_tokens(chat_tokenizer, config)
 
 
-def test_a_tokenizer_without_a_special_token_is_refused(
-    chat_tokenizer: TokenizersBackend, tmp_path: Path
-) -> None:
+def test_a_missing_special_token_is_refused(chat_tokenizer: TokenizersBackend, tmp_path: Path) -> None:
     chat_tokenizer.save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         file = tmp_path / name
