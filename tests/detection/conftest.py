@@ -108,20 +108,11 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_model() -> tuple[str, ...]:
     """Overrides of the complete configuration that make its model tiny; its vocabulary is closed."""
+    model = "hidden_size=32 num_attention_heads=2 num_key_value_heads=1 intermediate_size=48 vocab_size=400"
+    head = "hidden_size=32 num_heads=2 ffn_size=48 caption_decoder_num_layers=1 caption_max_tokens=40"
+    pixels = "vision_intermediate_size=48 max_pixels=12544 vision_tokens_max=16 vision_tokens_warn=16"
     return (
-        "hidden_size=32",
-        "num_attention_heads=2",
-        "num_key_value_heads=1",
-        "intermediate_size=48",
-        "vision_intermediate_size=48",
-        "vocab_size=400",
-        "detection_hidden_size=32",
-        "detection_num_heads=2",
-        "detection_ffn_size=48",
-        "detection_caption_decoder_num_layers=1",
-        "detection_caption_max_tokens=40",
-        "detection_num_queries=8",
-        "max_pixels=12544",
-        "vision_tokens_max=16",
-        "vision_tokens_warn=16",
+        *model.split(),
+        *(f"detection_{word}" for word in f"{head} num_queries=8".split()),
+        *pixels.split(),
     )

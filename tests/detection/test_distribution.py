@@ -23,21 +23,12 @@ from argusvl.detection.task import DetectionTask
 from argusvl.training.run import run_training
 
 TINY = (
-    "detection_dropout=0",
-    "mosaic=0",
-    "teacher_ratio=0.5",
-    "num_teachers=1",
-    "per_device_train_batch_size=2",
-    "logging_steps=1",
-    "eval_steps=100",
-    "save_steps=3",
-    "max_steps=5",
-    "save_total_limit=9",
-    "report_to=[]",
-    "bf16=false",
-    "lr_scheduler_type=constant",
-    "warmup_ratio=0",
+    "detection_dropout=0 mosaic=0 teacher_ratio=0.5 num_teachers=1 per_device_train_batch_size=2 logging_steps=1 "
+    "eval_steps=100 save_steps=3 max_steps=5 save_total_limit=9 report_to=[] bf16=false "
+    "lr_scheduler_type=constant warmup_ratio=0"
 )
+IN_PHASES = "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]"
+SHARDED = "trainer_arguments.fsdp=true"
 
 CASES: dict[str, tuple[str, ...]] = {
     "padded": (),
@@ -45,37 +36,19 @@ CASES: dict[str, tuple[str, ...]] = {
     # A rank then meets batches without any image, object or teacher, while the other has them.
     "one sample a rank": ("per_device_train_batch_size=1", "max_steps=8"),
     "accumulated, averaged, clipped": (
-        "gradient_accumulation_steps=2",
-        "ema_decay=0.9",
-        "max_grad_norm=0.5",
-        "max_steps=4",
+        *("gradient_accumulation_steps=2", "ema_decay=0.9", "max_grad_norm=0.5", "max_steps=4"),
     ),
     "packed, checkpointed, in phases": (
-        "collator_type=packed",
-        "gradient_checkpointing=true",
-        "max_grad_norm=0.5",
-        "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]",
+        *("collator_type=packed", "gradient_checkpointing=true", "max_grad_norm=0.5", IN_PHASES),
     ),
     "sharded, averaged, clipped, one sample a rank": (
-        "trainer_arguments.fsdp=true",
-        "per_device_train_batch_size=1",
-        "max_steps=5",
-        "ema_decay=0.9",
-        "max_grad_norm=0.5",
+        *(SHARDED, "per_device_train_batch_size=1", "max_steps=5", "ema_decay=0.9", "max_grad_norm=0.5"),
     ),
     "sharded, packed, checkpointed, accumulated, in phases": (
-        "trainer_arguments.fsdp=true",
-        "collator_type=packed",
-        "gradient_checkpointing=true",
-        "gradient_accumulation_steps=2",
-        "max_steps=4",
-        "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]",
+        *(SHARDED, "collator_type=packed", "gradient_checkpointing=true", IN_PHASES),
+        *("gradient_accumulation_steps=2", "max_steps=4"),
     ),
-    "sharded, with a second eye": (
-        "trainer_arguments.fsdp=true",
-        "detection_second_eye=efficientnet-lite0",
-        "max_steps=4",
-    ),
+    "sharded, with a second eye": (SHARDED, "detection_second_eye=efficientnet-lite0", "max_steps=4"),
 }
 
 
@@ -106,7 +79,7 @@ def config_file(tmp_path: Path, complete_config: str, small_model: tuple[str, ..
 
 def overrides(file: Path, folder: str, *changes: str) -> list[str]:
     data = (f"train={file.parent}/train.jsonl", "val=null", f"teacher_pool={file.parent}/pool.jsonl")
-    chosen = {text.partition("=")[0]: text for text in (*TINY, *data, *changes)}
+    chosen = {text.partition("=")[0]: text for text in (*TINY.split(), *data, *changes)}
     return [*chosen.values(), f"output_dir={file.parent}/{folder}"]
 
 
@@ -176,7 +149,7 @@ def test_two_ranks_train_as_one_process_with_twice_the_batch(config_file: Path, 
 
 def test_a_sharded_run_is_evaluated_and_one_process_goes_on_with_it(config_file: Path) -> None:
     val = f"val={config_file.parent}/val.jsonl"  # one process has two of its pictures, the other one
-    changes = [val, "trainer_arguments.fsdp=true", "eval_steps=2", "save_steps=2", "max_steps=4"]
+    changes = [val, SHARDED, "eval_steps=2", "save_steps=2", "max_steps=4"]
     together(config_file, overrides(config_file, "two", *changes))
     run = config_file.parent / "two"
     whole = history(run)

@@ -31,14 +31,15 @@ from argusvl.training.run import run_training
 
 LORA = "{r: 4, lora_alpha: 8, lora_dropout: 0.0}"
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lora": ("lora", {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}),
-    "dora": ("lora", {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "use_dora": True}),
-    "rslora": ("lora", {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "use_rslora": True}),
-    "some layers": ("lora", {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "target_modules": ["q_proj"]}),
+    "lora": ("lora", {}),
+    "dora": ("lora", {"use_dora": True}),
+    "rslora": ("lora", {"use_rslora": True}),
+    "some layers": ("lora", {"target_modules": ["q_proj"]}),
     "ia3": ("ia3", {"feedforward_modules": ["down_proj"]}),
     "vera": ("vera", {"r": 8}),
     "loha": ("loha", {"r": 4, "alpha": 4}),
 }
+OF_LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}
 
 MakeTask = Callable[..., DetectionTask]
 
@@ -46,48 +47,34 @@ MakeTask = Callable[..., DetectionTask]
 def peft_options(
     options: str = LORA, method: str = "lora", parts: str = "[llm]", base: str = "float32"
 ) -> list[str]:
-    return [
-        f"peft_method={method}",
-        f"peft_parts={parts}",
-        f"peft_options={options}",
-        f"base_dtype={base}",
-    ]
+    return [f"peft_method={method}", f"peft_parts={parts}", f"peft_options={options}", f"base_dtype={base}"]
 
 
 def task_maker(folder: Path, tiny_checkpoint: Path, scenes: Path, complete_config: str) -> MakeTask:
     file = folder / "run.yaml"
 
     def make(*overrides: str) -> DetectionTask:
-        given = {
-            "architecture": "null",
-            "model_path": str(tiny_checkpoint / "qwen"),
-            "data.train": str(scenes),
-            "data.val": str(scenes),
-            "max_examples": "2",
-            "vocabulary": "open",
-            "max_pixels": "12544",
-            "vision_tokens_max": "16",
-            "vision_tokens_warn": "16",
-            "horizontal_flip": "0.5",
-            "output_dir": str(folder / "run"),
-            "vision_lr": "0",
-            "merger_lr": "0",
-            "llm_lr": "1e-2",
-            "detection_hidden_size": "32",
-            "detection_num_heads": "2",
-            "detection_ffn_size": "48",
-            "detection_caption_decoder_num_layers": "1",
-            "detection_num_queries": "8",
-            "detection_caption_max_tokens": "40",
-            "per_device_train_batch_size": "1",
-            "save_steps": "2",
-            "logging_steps": "1",
-            "report_to": "[]",
-            "max_steps": "3",
-            "save_total_limit": "9",
-        } | dict(override.split("=", 1) for override in overrides)
+        given = (
+            "architecture=null vocabulary=open horizontal_flip=0.5 report_to=[] max_examples=2 max_steps=3"
+        )
+        given += (
+            " max_pixels=12544 vision_tokens_max=16 vision_tokens_warn=16 vision_lr=0 merger_lr=0 llm_lr=1e-2"
+        )
+        given += " per_device_train_batch_size=1 save_steps=2 logging_steps=1 save_total_limit=9"
+        head = "hidden_size=32 num_heads=2 ffn_size=48 num_queries=8"
+        head += " caption_decoder_num_layers=1 caption_max_tokens=40"
+        places = (f"model_path={tiny_checkpoint}/qwen", f"output_dir={folder}/run")
+        records = (f"data.train={scenes}", f"data.val={scenes}")
+        words = (
+            *given.split(),
+            *(f"detection_{word}" for word in head.split()),
+            *places,
+            *records,
+            *overrides,
+        )
+        chosen = dict(word.split("=", 1) for word in words)
         file.write_text(complete_config, encoding="utf-8")
-        return DetectionTask(load_config(file, DetectionRunConfig, [f"{k}={v}" for k, v in given.items()]))
+        return DetectionTask(load_config(file, DetectionRunConfig, [f"{k}={v}" for k, v in chosen.items()]))
 
     return make
 
@@ -216,6 +203,7 @@ def test_peft_alone_loads_what_a_run_saves(checkpoint: Path, tiny_checkpoint: Pa
 @pytest.mark.parametrize("name", METHODS)
 def test_each_method_is_saved_loaded_and_merged(name: str, tmp_path: Path, tiny_checkpoint: Path) -> None:
     method, options = METHODS[name]
+    options = OF_LORA | options if method == "lora" else options
     model = ArgusForDetection.from_pretrained(tiny_checkpoint)
     before = spoken(model.qwen)
     model.attach_adapter(method, ["llm", "vision"], options, tiny_checkpoint)
@@ -239,7 +227,7 @@ def test_each_method_is_saved_loaded_and_merged(name: str, tmp_path: Path, tiny_
 
 def test_an_adapter_may_be_put_into_the_merger(tiny_checkpoint: Path) -> None:
     model = ArgusForDetection.from_pretrained(tiny_checkpoint)
-    model.attach_adapter("lora", ["merger"], METHODS["lora"][1], tiny_checkpoint)
+    model.attach_adapter("lora", ["merger"], OF_LORA, tiny_checkpoint)
     trains = {n for n, p in model.qwen.named_parameters() if p.requires_grad}
     assert trains and all(".visual.merger.mlp." in n for n in trains)
 
@@ -304,10 +292,7 @@ def test_a_run_with_an_adapter_rolls_back(make_task: MakeTask, tmp_path: Path) -
     ("changes", "message"),
     [
         (peft_options("{r: 4, lora_alpha: 16, lora_dropout: 0.0}"), "lora_alpha was 8 and is 16"),
-        (
-            peft_options("{r: 4, lora_alpha: 8, lora_dropout: 0.0, use_rslora: true}"),
-            "use_rslora is True and was not there",
-        ),
+        (peft_options(LORA[:-1] + ", use_rslora: true}"), "use_rslora is True and was not there"),
     ],
 )
 def test_other_options_are_no_resumption(
@@ -383,14 +368,8 @@ def another_base(folder: Path | None, tmp_path: Path) -> Path:
         (peft_options("{rr: 4}"), r"peft_options.rr .*unknown to LoraConfig; did you mean 'r'"),
         (peft_options("{r: many, lora_alpha: 8, lora_dropout: 0.0}"), "peft_options.r: .*'many'"),
         (peft_options("{r: 4, lora_alpha: 8}"), r"peft_options.lora_dropout: missing"),
-        (
-            peft_options("{r: 4, lora_alpha: 8, lora_dropout: 0.0, task_type: CAUSAL_LM}"),
-            "task_type: is not passed",
-        ),
-        (
-            peft_options("{r: 4, lora_alpha: 8, lora_dropout: 0.0, target_modules: q}"),
-            "names of layers",
-        ),
+        (peft_options(LORA[:-1] + ", task_type: CAUSAL_LM}"), "task_type: is not passed"),
+        (peft_options(LORA[:-1] + ", target_modules: q}"), "names of layers"),
         (peft_options(parts="[llm, llm]"), "names a part twice"),
         (peft_options(parts="[vison]"), "did you mean 'vision'"),
         (peft_options(base="nf4"), "nf4 needs bitsandbytes, which is not installed"),
@@ -421,7 +400,7 @@ def test_a_config_with_an_adapter_comes_back_from_its_own_text(make_task: MakeTa
     assert load_config(tmp_path / "copy.yaml", DetectionRunConfig) == config
     changed = load_config(tmp_path / "copy.yaml", DetectionRunConfig, ["peft_options.r=9"])
     assert changed.model.peft is not None
-    assert changed.model.peft.peft_options == {"r": 9, "lora_alpha": 8, "lora_dropout": 0.0}
+    assert changed.model.peft.peft_options == OF_LORA | {"r": 9}
     assert load_config(tmp_path / "copy.yaml", DetectionRunConfig, ["peft=null"]).model.peft is None
 
 
@@ -437,22 +416,14 @@ def test_a_config_with_an_adapter_comes_back_from_its_own_text(make_task: MakeTa
 def test_impossible_layers_are_refused(options: dict[str, Any], message: str, tiny_checkpoint: Path) -> None:
     model = ArgusForDetection.from_pretrained(tiny_checkpoint)
     with pytest.raises(ConfigError, match=message):
-        model.attach_adapter("lora", ["llm"], METHODS["lora"][1] | options, tiny_checkpoint)
+        model.attach_adapter("lora", ["llm"], OF_LORA | options, tiny_checkpoint)
 
 
 def test_every_method_that_may_be_named_is_one_of_pefts() -> None:
-    assert {
-        "lora",
-        "ia3",
-        "vera",
-        "loha",
-        "lokr",
-        "oft",
-        "boft",
-        "hra",
-        "vblora",
-        "randlora",
-    } <= methods().keys()
+    assert (
+        set(["lora", "ia3", "vera", "loha", "lokr", "oft", "boft", "hra", "vblora", "randlora"])
+        <= methods().keys()
+    )
     assert not {"prefix_tuning", "xlora", "adalora"} & methods().keys()
 
 
