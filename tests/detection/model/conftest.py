@@ -82,7 +82,7 @@ class Kit:
         )
         return collator(samples)
 
-    def qwen_config(self, *, tied: bool = True, **sizes: Any) -> Qwen2_5_VLConfig:
+    def qwen_config(self, *, tied: bool = True, tokenizer: Any = None, **sizes: Any) -> Qwen2_5_VLConfig:
         """Two windows of 2 × 2 merged tokens, then the whole image."""
         chosen: dict[str, Any] = {
             "hidden_size": 32,
@@ -98,7 +98,7 @@ class Kit:
             "vision_fullatt_block_indexes": [1],
             "max_position_embeddings": 2048,
         }
-        config = qwen_config(self.tokenizer, **{**chosen, **sizes})
+        config = qwen_config(tokenizer or self.tokenizer, **{**chosen, **sizes})
         config.tie_word_embeddings = tied
         return config
 

@@ -13,6 +13,10 @@ from argusvl.core.errors import ModelError
 IMAGE, QUERY = torch.tensor([0, 1, 1, 0, 1]), torch.tensor([0, 3, 7, 2, 3])
 
 
+def parts_of(model: Any) -> tuple[Any, Any, Any]:
+    return model.detection_head.captioner, model.qwen.lm_head, model.get_input_embeddings()
+
+
 def output_and_prefix(kit: Any, model: Any) -> tuple[Any, Tensor]:
     batch = kit.collate(
         kit.sample(kit.scene(0, (84, 56))), kit.sample(kit.scene(1, (56, 112))), for_inference=True
@@ -27,11 +31,7 @@ def output_and_prefix(kit: Any, model: Any) -> tuple[Any, Tensor]:
 
 def test_greedy_decoding_is_the_argmax_of_teacher_forced_logits(kit: Any) -> None:
     model = kit.model().eval()
-    captioner, lm_head, embed = (
-        model.detection_head.captioner,
-        model.qwen.lm_head,
-        model.get_input_embeddings(),
-    )
+    captioner, lm_head, embed = parts_of(model)
     output, prefix = output_and_prefix(kit, model)
     with torch.no_grad():
         ids = captioner.generate(prefix, embed, lm_head, 12, [])
@@ -49,11 +49,7 @@ def test_greedy_decoding_is_the_argmax_of_teacher_forced_logits(kit: Any) -> Non
 
 def test_a_description_ends_at_an_end_token_and_is_padded_after_it(kit: Any) -> None:
     model = kit.model().eval()
-    captioner, lm_head, embed = (
-        model.detection_head.captioner,
-        model.qwen.lm_head,
-        model.get_input_embeddings(),
-    )
+    captioner, lm_head, embed = parts_of(model)
     _, prefix = output_and_prefix(kit, model)
     free = captioner.generate(prefix, embed, lm_head, 12, [])
     ends = [int(free[0, 2]), int(free[1, 4])]  # the second one of several: a model may know more than one end

@@ -36,11 +36,8 @@ def answered_otherwise(scene: LoadedScene) -> LoadedScene:
 @pytest.mark.parametrize("queries", FORMS)
 def test_the_head_does_not_see_the_answer(kit: Any, queries: str) -> None:
     model = kit.model(queries)
-    student, other, teacher = (
-        kit.scene(0, (84, 56), objects=3),
-        kit.scene(1, (56, 56)),
-        kit.scene(2, (56, 84)),
-    )
+    student = kit.scene(0, (84, 56), objects=3)
+    other, teacher = kit.scene(1, (56, 56)), kit.scene(2, (56, 84))
     usual = kit.collate(kit.sample(student, teacher), kit.sample(other))
     changed = kit.collate(kit.sample(answered_otherwise(student), teacher), kit.sample(other))
     assert usual["input_ids"].shape != changed["input_ids"].shape
@@ -67,23 +64,15 @@ def test_the_head_sees_prompt_teachers_and_picture(kit: Any, queries: str) -> No
     usual = head_outputs(model, batch())
     assert largest_difference(usual, head_outputs(model, batch())) == 0
     described_otherwise = answered_otherwise(teacher)
-    for changed in (
-        batch("找出螺丝"),
-        batch(None, teacher),
-        batch(scene=kit.scene(9, (84, 56))),
-    ):
+    for changed in (batch("找出螺丝"), batch(None, teacher), batch(scene=kit.scene(9, (84, 56)))):
         assert largest_difference(usual, head_outputs(model, changed)) > 1e-3
     with_teacher = head_outputs(model, batch(None, teacher))
     assert largest_difference(with_teacher, head_outputs(model, batch(None, described_otherwise))) > 1e-3
 
 
-def without_pictures(kit: Any, seed: int) -> LoadedScene:
-    return kit.scene(seed, objects=0)
-
-
 def batches(kit: Any) -> dict[str, Batch]:
     seen, other, empty = kit.scene(0, (84, 56)), kit.scene(1, (56, 56)), kit.scene(2, (56, 84), objects=0)
-    text = without_pictures(kit, 3)
+    text = kit.scene(3, objects=0)
     return {
         "teachers": kit.batch(kit.sample(seen, other), kit.sample(other)),
         "no teachers": kit.batch(kit.sample(seen), kit.sample(other)),
@@ -164,11 +153,8 @@ def test_several_student_images_have_their_own_boxes_and_objects(kit: Any) -> No
     model = kit.model().eval()
     first, both = kit.scene(0, (84, 56)), kit.scene(4, (56, 56), (84, 84), objects=3)
     batch = kit.collate(kit.sample(first, kit.scene(5, (56, 56))), kit.sample(both))
-    assert batch["student_image_index"].tolist() == [1, 2, 3] and batch["student_image_sample"].tolist() == [
-        0,
-        1,
-        1,
-    ]
+    assert batch["student_image_index"].tolist() == [1, 2, 3]
+    assert batch["student_image_sample"].tolist() == [0, 1, 1]
     with torch.no_grad():
         output = model(**batch)
     assert output.boxes_raw.shape == (3, 8, 4) and output.type_logits.shape == (3, 8, 3)

@@ -28,9 +28,7 @@ def make_batch(kit: Any, name: str) -> dict[str, Any]:
         "several teachers and images": [kit.sample(several, *teachers)],
         "padded": [kit.sample(one), kit.sample(several), kit.sample(two)],
         "padded, some with teachers": [
-            kit.sample(two),
-            kit.sample(one, *teachers),
-            kit.sample(two, teachers[1]),
+            *(kit.sample(two), kit.sample(one, *teachers), kit.sample(two, teachers[1]))
         ],
         "no image": [kit.sample(kit.scene(6, objects=0)), kit.sample(one)],
     }[name]
@@ -38,13 +36,8 @@ def make_batch(kit: Any, name: str) -> dict[str, Any]:
 
 
 BATCHES = (
-    "one image",
-    "several images",
-    "one teacher",
-    "several teachers and images",
-    "padded",
-    "padded, some with teachers",
-    "no image",
+    *("one image", "several images", "one teacher", "several teachers and images"),
+    *("padded", "padded, some with teachers", "no image"),
 )
 
 

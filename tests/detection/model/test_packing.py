@@ -32,13 +32,8 @@ def mixtures(kit: Any) -> dict[str, list[Any]]:
 
 
 MIXTURES = (
-    "one sample",
-    "equal samples",
-    "several images",
-    "teachers",
-    "text among images",
-    "text alone",
-    "nothing to find",
+    *("one sample", "equal samples", "several images", "teachers"),
+    *("text among images", "text alone", "nothing to find"),
 )
 
 

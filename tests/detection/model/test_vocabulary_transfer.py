@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,13 +9,9 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.data.sampling.tokenizer import (
-    check_special_tokens,
-    token_id,
-    train_tokenizer,
-)
+from argusvl.detection.data.sampling.tokenizer import check_special_tokens, token_id, train_tokenizer
 from argusvl.detection.data.special_tokens import SPECIAL_TOKENS, TURN_END
-from argusvl.detection.model.architecture import qwen_config, random_qwen
+from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 
 OLD_TEXTS = ["a white label on the panel", "bolt", "标签贴纸", "挡风板/已安装"]
@@ -31,29 +28,20 @@ def new() -> Any:
     return train_tokenizer(NEW_TEXTS, 400)
 
 
-def model_for(tokenizer: Any, *, tied: bool = True) -> Qwen2_5_VLForConditionalGeneration:
-    config = qwen_config(
-        tokenizer,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        intermediate_size=48,
-        vision_hidden_size=32,
-        vision_depth=1,
-        vision_num_heads=2,
-        vision_intermediate_size=48,
-        vision_window_size=56,
-        vision_fullatt_block_indexes=[0],
-        max_position_embeddings=64,
-    )
-    config.tie_word_embeddings = tied
-    torch.manual_seed(0)
-    return random_qwen(config, "sdpa").eval()
+@pytest.fixture
+def model_for(kit: Any) -> Callable[..., Qwen2_5_VLForConditionalGeneration]:
+    """A model of random weights for a tokenizer."""
+
+    def make(tokenizer: Any, *, tied: bool = True) -> Qwen2_5_VLForConditionalGeneration:
+        config = kit.qwen_config(tokenizer=tokenizer, tied=tied, num_hidden_layers=1, vision_depth=2)
+        torch.manual_seed(0)
+        return random_qwen(config, "sdpa").eval()
+
+    return make
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_each_new_token_is_the_mean_of_its_old_pieces(old: Any, new: Any, tied: bool) -> None:
+def test_each_new_token_is_the_mean_of_its_old_pieces(model_for: Any, old: Any, new: Any, tied: bool) -> None:
     qwen = model_for(old, tied=tied)
     before = copy.deepcopy(qwen)
     transfer_vocabulary(qwen, old, new)
@@ -76,7 +64,7 @@ def test_each_new_token_is_the_mean_of_its_old_pieces(old: Any, new: Any, tied: 
     assert same == tied
 
 
-def test_the_same_tokenizer_changes_nothing(old: Any) -> None:
+def test_the_same_tokenizer_changes_nothing(model_for: Any, old: Any) -> None:
     qwen = model_for(old)
     ids = torch.tensor([old.encode("a white label 标签 on it")])
     with torch.no_grad():
@@ -86,7 +74,9 @@ def test_the_same_tokenizer_changes_nothing(old: Any) -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_tokens_that_were_never_learned_are_drawn_apart(old: Any, new: Any, tied: bool) -> None:
+def test_tokens_that_were_never_learned_are_drawn_apart(
+    model_for: Any, old: Any, new: Any, tied: bool
+) -> None:
     qwen = model_for(old, tied=tied)
     learned = {i for text in ("标签贴纸", "挡风板", *SPECIAL_TOKENS) for i in old.encode(text)}
     layers = (qwen.get_input_embeddings(), qwen.get_output_embeddings())
@@ -116,7 +106,7 @@ def test_tokens_that_were_never_learned_are_drawn_apart(old: Any, new: Any, tied
     assert (qwen.get_input_embeddings().weight is qwen.get_output_embeddings().weight) == tied
 
 
-def test_configurations_speak_of_the_new_ids(old: Any, new: Any) -> None:
+def test_configurations_speak_of_the_new_ids(model_for: Any, old: Any, new: Any) -> None:
     qwen = model_for(old)
     qwen.generation_config.eos_token_id = [old.eos_token_id, old.pad_token_id]
     transfer_vocabulary(qwen, old, new)
@@ -126,7 +116,7 @@ def test_configurations_speak_of_the_new_ids(old: Any, new: Any) -> None:
     assert qwen.config.text_config.eos_token_id == token_id(new, TURN_END)
 
 
-def test_every_token_but_padding_can_be_learned(old: Any, new: Any) -> None:
+def test_every_token_but_padding_can_be_learned(model_for: Any, old: Any, new: Any) -> None:
     qwen = model_for(old, tied=False)
     transfer_vocabulary(qwen, old, new)
     qwen(input_ids=torch.arange(len(new))[None]).logits.square().sum().backward()
@@ -135,14 +125,14 @@ def test_every_token_but_padding_can_be_learned(old: Any, new: Any) -> None:
     assert still in ([], [new.pad_token_id])
 
 
-def test_text_in_characters_that_neither_knew_keeps_its_bytes(old: Any, new: Any) -> None:
+def test_text_in_characters_that_neither_knew_keeps_its_bytes(model_for: Any, old: Any, new: Any) -> None:
     qwen = model_for(old)
     bytes_before = qwen.get_input_embeddings().weight[old.encode("ж")].detach().clone()
     transfer_vocabulary(qwen, old, new)
     assert torch.equal(qwen.get_input_embeddings().weight[new.encode("ж")], bytes_before)
 
 
-def test_a_tokenizer_without_special_tokens_is_refused(old: Any, new: Any) -> None:
+def test_a_tokenizer_without_special_tokens_is_refused(model_for: Any, old: Any, new: Any) -> None:
     incomplete = copy.deepcopy(new)
     state = incomplete.backend_tokenizer.to_str().replace("<|image_pad|>", "<|other|>")
     incomplete._tokenizer = type(incomplete.backend_tokenizer).from_str(state)

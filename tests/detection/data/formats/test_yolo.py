@@ -8,11 +8,7 @@ import pytest
 import yaml
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats.base import (
-    PlacedRecord,
-    ReadOptions,
-    Source,
-)
+from argusvl.detection.data.formats.base import PlacedRecord, ReadOptions, Source
 from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 
@@ -84,29 +80,18 @@ def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("config", "images"),
+    ("config", "folders"),
     [
-        ({"train": "images/train", "val": "images/val"}, ("images/train/a.jpg", "images/val/b.jpg")),
-        (
-            {"path": ".", "train": ["images/train"], "val": "images/val"},
-            ("images/train/a.jpg", "images/val/b.jpg"),
-        ),
-        (
-            {"path": "/gone", "train": "images/train", "val": "images/val/"},
-            ("images/train/a.jpg", "images/val/b.jpg"),
-        ),
-        (
-            {"train": "../train/images", "val": "../valid/images"},
-            ("train/images/a.jpg", "valid/images/b.jpg"),
-        ),
+        ({"train": "images/train", "val": "images/val"}, ("images/train", "images/val")),
+        ({"path": ".", "train": ["images/train"], "val": "images/val"}, ("images/train", "images/val")),
+        ({"path": "/gone", "train": "images/train", "val": "images/val/"}, ("images/train", "images/val")),
+        ({"train": "../train/images", "val": "../valid/images"}, ("train/images", "valid/images")),
     ],
 )
-def test_the_layouts_of_data_yaml(
-    source: Any, found: Found, config: dict[str, Any], images: tuple[str, str]
-) -> None:
-    listed = put(source, config, *images)
+def test_the_layouts_of_data_yaml(source: Any, found: Found, config: Any, folders: tuple[str, str]) -> None:
+    listed = put(source, config, *(f"{folder}/a.jpg" for folder in folders))
     assert found(listed) == []
-    assert list(splits(listed).values()) == ["train", "val"]
+    assert [image.split for image in listed.images] == ["train", "val"]
     assert [len(image.annotate().objects) for image in listed.images] == [1, 1]
 
 

@@ -101,6 +101,53 @@ def test_one_bad_line_does_not_hide_the_next(data: Path) -> None:
     assert all(f.severity == "error" and f.remedy for f in own_findings(report))
 
 
+def test_a_wrong_field_hides_nothing_else(data: Path) -> None:
+    value = {
+        "student": {
+            "images": ["a.jpg", "absent.png"],
+            "objects": [
+                {"bbox_2d": [1, 1, 9, 9], "desc": "x", "colour": "red"},
+                {"bbox_2d": [1, 1, 900, 9], "desc": "x", "size": 3},
+                {"bbox_2d": [5, 5, 5, 9], "desc": "y"},
+                {"bbox_2d": [1, 1, 9, 9], "desc": 7},
+                {"desc": "z", "image": 1},
+                "box",
+            ],
+            "date": "today",
+        },
+        "teachers": [{"images": "a.jpg", "objects": [{"bbox_2d": [9, 9, 1, 1], "desc": "t"}]}],
+        "weight": 2,
+    }
+    found = own_findings(check(data, json.dumps(value)))
+    assert [(f.slug, f.what.split(": ")[0]) for f in found] == [
+        ("malformed-record", "unknown field 'weight'"),
+        ("malformed-record", "unknown field 'student.date'"),
+        ("malformed-record", "unknown field 'student.objects[0].colour'"),
+        ("malformed-record", "unknown field 'student.objects[1].size'"),
+        ("box-zero-area", "field 'student.objects[2].bbox_2d'"),
+        ("malformed-record", "field 'student.objects[3].desc'"),
+        ("box-not-a-number", "field 'student.objects[4].bbox_2d'"),
+        ("malformed-record", "field 'student.objects[5]'"),
+        ("malformed-record", "field 'teachers[0].images'"),
+        ("box-inverted", "field 'teachers[0].objects[0].bbox_2d'"),
+        ("box-out-of-bounds", "object 1 'x'"),
+        ("missing-image", "absent.png"),
+    ]
+    assert (found[4].numbers["object_index"], found[4].numbers["label"]) == (2, "y")
+    assert found[8].remedy == "write a list of image paths"
+
+
+def test_a_missing_field_is_named_as_missing(data: Path) -> None:
+    assert [f.what for f in own_findings(check(data, '{"teachers": []}'))] == ["field 'student': missing"]
+    assert [f.what for f in own_findings(check(data, '{"images": ["a.jpg"]}'))] == [
+        "field 'objects': missing"
+    ]
+    without = {"images": ["a.jpg"], "objects": [{"desc": "x"}]}
+    assert [f.what for f in own_findings(check(data, json.dumps(without)))] == [
+        "field 'objects[0].bbox_2d': missing"
+    ]
+
+
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
@@ -183,10 +230,7 @@ def test_a_path_that_no_image_has_is_a_finding(data: Path, name: str, said: str)
 
 def test_several_images_each_have_their_own_objects(data: Path) -> None:
     Image.new("RGB", (56, 56)).save(data / "small.jpg")
-    objects = [
-        {"bbox_2d": [0, 0, 100, 80], "desc": "x", "image": 0},
-        {"bbox_2d": [0, 0, 100, 80], "desc": "x", "image": 1},
-    ]
+    objects = [{"bbox_2d": [0, 0, 100, 80], "desc": "x", "image": k} for k in (0, 1)]
     report = check(data, line(*objects, images=["a.jpg", "small.jpg"]))
     assert [(f.slug, f.numbers["object_index"], f.numbers["image"]) for f in own_findings(report)] == [
         ("box-out-of-bounds", 1, "small.jpg")
@@ -432,8 +476,5 @@ def test_bccds_zero_area_boxes_are_found(shared_data: Callable[[str], Path], tmp
         ("split-view", "Annotations/BloodImage_00037.xml"),
     ]
     assert "in val shows nearly the same as BloodImage_00038.jpg in train" in report.findings[-1].what
-    assert {label: c.objects for label, c in report.labels.items()} == {
-        "RBC": 4153,
-        "WBC": 372,
-        "Platelets": 361,
-    }
+    counts = {label: c.objects for label, c in report.labels.items()}
+    assert counts == {"RBC": 4153, "WBC": 372, "Platelets": 361}

@@ -167,16 +167,12 @@ def test_a_file_of_any_name_is_left_as_it_is(tmp_path: Path) -> None:
     assert len(RecordFile(tmp_path / "val.jsonl")) == 1
 
 
-def test_an_existing_val_is_replaced_only_if_asked(folder: Path) -> None:
+def test_an_existing_val_is_replaced_only_if_asked_and_no_record_lost(folder: Path) -> None:
     split_file(folder, SplitOptions(0.2, 0))
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     with pytest.raises(DataError, match=r"val\.jsonl: is there already"):
         split_file(folder, SplitOptions(0.5, 0))
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
-
-
-def test_replacing_val_loses_no_record(folder: Path) -> None:
-    split_file(folder, SplitOptions(0.2, 0))
     split_file(folder, SplitOptions(0.5, 0), overwrite=True)
     kept = names(list(RecordFile(folder / "val.jsonl"))) + names(list(RecordFile(folder / "train.jsonl")))
     assert sorted(kept) == [f"images/{i}.jpg" for i in range(10)]
