@@ -37,6 +37,11 @@ from argusvl.training.run import run_training
 MakeTask = Callable[..., DetectionTask]
 GROUPS = {"vision", "merger", "llm", "detection", "adapter"}
 
+QUICK = (
+    *("per_device_train_batch_size=2", "eval_steps=2", "save_steps=3"),
+    *("logging_steps=1", "report_to=[]", "save_total_limit=9"),
+)
+
 
 def picture(path: Path, size: tuple[int, int] = (56, 84), orientation: int | None = None) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -289,16 +294,9 @@ def test_a_step_is_timed_for_each_size(make_task: MakeTask, monkeypatch: pytest.
         "forward",
         lambda self, **batch: tokens.append(int(batch["mm_token_type_ids"].sum())) or forward(self, **batch),
     )
-    # Which of the two is more, a busy machine decides as well.
-    assert min(step_time.seconds_per_step(config, 100, 4)) > 0 and tokens == [
-        8,
-        200,
-        8,
-        200,
-        8,
-        200,
-        8,
-    ]  # the first one sets memory up
+    # Which of the two is more, a busy machine decides as well. The first step sets memory up.
+    assert min(step_time.seconds_per_step(config, 100, 4)) > 0
+    assert tokens == [8, 200, 8, 200, 8, 200, 8]
     monkeypatch.setattr(step_time, "_SECONDS", 0.0)
     step_time.seconds_per_step(config, 100, 4)
     assert len(tokens) == 7 + 3
@@ -311,10 +309,8 @@ def test_a_step_is_timed_for_each_size(make_task: MakeTask, monkeypatch: pytest.
     "overrides",
     [
         (
-            "bf16=true",
-            "gradient_checkpointing=true",
-            "detection_assignment=several_to_one",
-            "detection_nms_iou=0.6",
+            *("bf16=true", "gradient_checkpointing=true"),
+            *("detection_assignment=several_to_one", "detection_nms_iou=0.6"),
         ),
         ("bf16=true", "detection_queries=learned", "ema_decay=0.9"),
         ("collator_type=packed", "gradient_accumulation_steps=2", "gradient_checkpointing=true"),
@@ -324,22 +320,10 @@ def test_a_step_is_timed_for_each_size(make_task: MakeTask, monkeypatch: pytest.
 def test_a_run_is_trained_and_used(make_task: MakeTask, data: Path, overrides: tuple[str, ...]) -> None:
     """A text-only record and one without objects are among the samples."""
     lines = (data / "train.jsonl").read_text("utf-8").splitlines()
-    write(
-        data / "train.jsonl",
-        *lines[:2],
-        {"images": ["train2.png"], "objects": []},
-        {"images": [], "objects": []},
-    )
-    task = make_task(
-        "max_steps=2",
-        "per_device_train_batch_size=2",
-        "eval_steps=2",
-        "save_steps=2",
-        "logging_steps=1",
-        "num_teachers=1",
-        "report_to=[]",
-        *overrides,
-    )
+    empty = {"images": ["train2.png"], "objects": []}
+    write(data / "train.jsonl", *lines[:2], empty, {"images": [], "objects": []})
+    quick = [word for word in QUICK if not word.startswith("save_steps")]
+    task = make_task("max_steps=2", "save_steps=2", "num_teachers=1", *quick, *overrides)
     result = run_training(task, task.config)
     assert result.steps == 2 and result.last_checkpoint is not None
     loaded = ArgusForDetection.from_pretrained(result.last_checkpoint)
@@ -397,16 +381,6 @@ def test_a_checkpoint_of_another_architecture_is_refused(make_task: MakeTask, tm
     with pytest.raises(CheckpointError, match="model_type is 'llama', expected 'qwen2_5_vl'") as by_type:
         make_task("architecture=null", f"model_path={other}").model()
     assert "give a Qwen2.5-VL folder" in str(by_type.value.remedy)
-
-
-QUICK = (
-    "per_device_train_batch_size=2",
-    "eval_steps=2",
-    "save_steps=3",
-    "logging_steps=1",
-    "report_to=[]",
-    "save_total_limit=9",
-)
 
 
 def test_a_resumed_run_keeps_what_it_had_learned(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
@@ -507,10 +481,8 @@ def test_captions_are_closed_as_the_vocabulary_is(make_task: MakeTask, data: Pat
     assert make_task("vocabulary=open").descriptions is None
     by_segment = make_task("vocabulary=open", "caption_vocabulary=closed")
     assert by_segment.labels == ["标签", "螺丝"] and set(by_segment.descriptions or ()) == set(descs)
-    assert make_task("vocabulary=open", "caption_vocabulary=closed", "labels=[螺丝]").descriptions == (
-        "螺丝/松动",
-        "螺丝/正确",
-    )
+    of_one = make_task("vocabulary=open", "caption_vocabulary=closed", "labels=[螺丝]")
+    assert of_one.descriptions == ("螺丝/松动", "螺丝/正确")
     findings = make_task(f"labels=[{'螺丝' * 60}]").check()
     assert [one.slug for one in findings] == ["caption-too-long"]
 
@@ -583,15 +555,10 @@ def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> 
     )
     findings = make_task().check()
     expected = [
-        (2, "absent.png"),
-        (3, "9 objects in train1.png, detection_num_queries is 8"),
-        (4, "EXIF orientation is 6"),
-        (5, "reaches outside its image train2.png of 56×84"),
-        (6, "none.png"),
-        (7, "detection_caption_max_tokens is 40"),
+        *("absent.png", "9 objects in train1.png, detection_num_queries is 8", "EXIF orientation is 6"),
+        *("reaches outside its image train2.png of 56×84", "none.png", "detection_caption_max_tokens is 40"),
     ]
-    assert len(findings) == len(expected)
-    for finding, (_line, message) in zip(findings, expected, strict=True):
+    for finding, message in zip(findings, expected, strict=True):
         assert message in str(finding) and finding.remedy
     for line in (3, 5, 7):
         assert any(f"train.jsonl:{line}" in finding.where for finding in findings)
@@ -657,10 +624,8 @@ def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: Mak
     picture(data / "tiny.png", (28, 28))
     write(data / "train.jsonl", scene("tiny.png", *[[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(5)]))
     findings = make_task().check()
-    assert (
-        len(findings) == 1
-        and "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0].what
-    )
+    assert len(findings) == 1
+    assert "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0].what
     assert make_task("detection_queries=learned").check() == []
     assert make_task("detection_enabled=false").check() == []
 
@@ -757,14 +722,9 @@ def test_the_number_of_learned_queries_stays(make_task: MakeTask, data: Path, tm
     task = make_task("detection_queries=learned")
     task.model().save_pretrained(tmp_path / "c")
     task.save_assets(tmp_path / "c")
-    other = make_task(
-        "architecture=null",
-        f"model_path={tmp_path}/c",
-        "detection_queries=learned",
-        "detection_num_queries=9",
-    )
+    path = ("architecture=null", f"model_path={tmp_path}/c")
     with pytest.raises(ConfigError, match=r"detection_num_queries is 9, .* has 8"):
-        other.model()
+        make_task(*path, "detection_queries=learned", "detection_num_queries=9").model()
 
 
 def test_a_named_tokenizer_is_taken(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:

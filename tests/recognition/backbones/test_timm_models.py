@@ -91,7 +91,6 @@ def test_weights_of_another_model_are_refused(network: torch.nn.Module, tmp_path
         ({"conv.bias": None}, "lacks 'conv.bias'"),
         ({"conv2.bias": torch.zeros(3)}, "has also 'conv2.bias'"),
         ({"conv.bias": torch.zeros(3)}, r"'conv.bias' is torch.float32 \[3\], wanted torch.float32 \[10\]"),
-        ({"conv.bias": torch.full((10,), torch.inf)}, "'conv.bias' holds values that are not finite"),
     ):
         changed = {**state, **change}
         torch.save({name: value for name, value in changed.items() if value is not None}, file)

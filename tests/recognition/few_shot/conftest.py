@@ -93,10 +93,8 @@ def make_category(
     """``data/<name>`` in the schema; ``classes`` is class → shots."""
     for label, shots in (classes or {"apple": 4, "pear": 4, "plum": 4}).items():
         for shot in range(1, shots + 1):
-            write(
-                data / name / "2.support-set" / f"Class_{label}" / f"shot{shot}" / "a.png",
-                picture(label, shot),
-            )
+            file = data / name / "2.support-set" / f"Class_{label}" / f"shot{shot}" / "a.png"
+            write(file, picture(label, shot))
         for number in range(queries):
             write(data / name / "6.preprocessed" / label / f"q{number}.png", picture(label, 100 + number))
     return data
@@ -135,11 +133,5 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TinyN
 @pytest.fixture(scope="session")
 def few_shot() -> SimpleNamespace:
     """What makes data folders."""
-    return SimpleNamespace(
-        make_category=make_category,
-        picture=picture,
-        opened=opened,
-        write=write,
-        TinyNetwork=TinyNetwork,
-        SIDE=SIDE,
-    )
+    makers = {"make_category": make_category, "picture": picture, "opened": opened, "write": write}
+    return SimpleNamespace(**makers, TinyNetwork=TinyNetwork, SIDE=SIDE)

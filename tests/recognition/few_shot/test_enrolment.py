@@ -270,13 +270,8 @@ def test_another_backbone_other_views_another_lane_and_another_decoder_are_refus
     said = refused(store, more, few_shot.TinyNetwork(weights="b" * 64), "made in another way")
     assert "backbone.weights_sha256: the store has 'aaa" in said and "now it is 'bbb" in said
     assert "enrol into another folder" in said
-    refused(
-        store,
-        more,
-        with_views(few_shot.TinyNetwork(), "two"),
-        "views: the store has 'one', now it is 'two'",
-        views="two",
-    )
+    viewed = with_views(few_shot.TinyNetwork(), "two")
+    refused(store, more, viewed, "views: the store has 'one', now it is 'two'", views="two")
     said = refused(store, more, few_shot.TinyNetwork(), "made in another way", lane="scaled")
     assert "lane: the store has 'exact', now it is 'scaled'" in said
     monkeypatch.setattr(fingerprint_module, "decoder_versions", lambda lane: {"pillow": "0.1"})

@@ -16,6 +16,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from argusvl.core.errors import ModelError
 from argusvl.recognition.pipeline.lease import lease, parts_of
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 MIB = 2**20
 
 

@@ -20,6 +20,8 @@ from argusvl.core import appending
 from argusvl.core.errors import ArgusError, DataError, ModelError
 from argusvl.recognition.pipeline.stages import Picture, Stage, run_stages
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 MIB = 2**20
 
 
@@ -54,11 +56,7 @@ def embed(model: Counted, pictures: list[Picture]) -> list[dict[str, Any]]:
 
 
 def stage(name: str, run: Callable[..., Any], **changes: Any) -> Stage[Any]:
-    values: dict[str, Any] = {
-        "load": lambda _: Counted(),
-        "settings": {"version": 1},
-        "batch_size": 3,
-    }
+    values: dict[str, Any] = {"load": lambda _: Counted(), "settings": {"version": 1}, "batch_size": 3}
     return Stage(name=name, run=run, **(values | changes))
 
 
@@ -128,11 +126,7 @@ def test_at_most_one_model_is_resident_and_memory_returns(pictures: Path, tmp_pa
         resident.append(len(Counted.alive) + 1)
         return Counted(48)
 
-    stages = [
-        stage("caption", watched(caption), load=load),
-        stage("detect", watched(detect), load=load),
-        stage("embed", watched(embed), load=load),
-    ]
+    stages = [stage(name, watched(run), load=load) for name, run in NAMES]
     report = run_stages(pictures, tmp_path / "out", stages)
     assert len(resident) == 3 + 4 + 3 + 3  # loads, and the batches of each stage
     assert set(resident) == {1}

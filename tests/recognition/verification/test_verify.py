@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import gc
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,7 @@ from argusvl.recognition.verification.verify import Verification, verify
 SIDE = 32
 
 
-@pytest.fixture(autouse=True, scope="module")
-def few_objects() -> Iterator[None]:
-    """What was there before is left out of every search for objects: it makes these tests several times faster."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("few_objects")
 
 
 class Healthy:
