@@ -27,26 +27,18 @@ def model() -> ToyModel:
 def test_the_first_matching_group_wins_and_every_parameter_is_in_one() -> None:
     groups = assign_parameters(model(), GROUPS)
     assert list(groups[0].parameters) == ["head.weight", "head.bias"]
-    assert list(groups[1].parameters) == [
-        "body.weight",
-        "body.bias",
-        "norm.weight",
-        "norm.bias",
-        "kinds.weight",
-    ]
+    rest = ["body.weight", "body.bias", "norm.weight", "norm.bias", "kinds.weight"]
+    assert list(groups[1].parameters) == rest
+
+
+ALL = ParameterGroup("all", ".", 0.1)
 
 
 @pytest.mark.parametrize(
     ("specs", "message"),
     [
-        (
-            [ParameterGroup("all", ".", 0.1), ParameterGroup("ghost", "ghost", 0.1)],
-            "'ghost'.*matches no parameter",
-        ),
-        (
-            [ParameterGroup("all", ".", 0.1), ParameterGroup("head", "head", 0.1)],
-            "only parameters that all took",
-        ),
+        ([ALL, ParameterGroup("ghost", "ghost", 0.1)], "'ghost'.*matches no parameter"),
+        ([ALL, ParameterGroup("head", "head", 0.1)], "only parameters that all took"),
         ([ParameterGroup("head", "head", 0.1)], r"5 trainable parameters in no group: body\.weight"),
         ([ParameterGroup("a", "head", 0.1), ParameterGroup("a", ".", 0.1)], "two groups have one name"),
         ([ParameterGroup("all", "(", 0.1)], "no regular expression"),

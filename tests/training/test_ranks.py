@@ -50,13 +50,8 @@ def rank(number: int, port: int, folder: Path, resume: bool, task: ToyTask, opti
     # The ranks measure different speeds of bfloat16; rank 0's counts.
     precision.cpu_speed = lambda: 0.1 if number == 0 else 5.0
 
-    os.environ |= {
-        "RANK": str(number),
-        "LOCAL_RANK": str(number),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     AcceleratorState._reset_state(reset_partial_state=True)  # inherited by the fork
     passed = options.pop("trainer_arguments", {})
     config = toy_config(

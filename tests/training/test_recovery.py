@@ -26,17 +26,9 @@ OPTIONS: dict[str, Any] = {"num_train_epochs": 8.0, "eval_steps": 1000, "save_st
 
 
 def recovery(**changes: Any) -> RecoverySection:
-    chosen: dict[str, Any] = {
-        "max_consecutive_nan": 2,
-        "max_nan_ratio": 0.5,
-        "nan_window": 20,
-        "max_zero_loss": 5,
-        "snapshot_steps": 5,
-        "rate_factor": 0.5,
-        "clip_factor": 0.5,
-        "recovery_steps": 4,
-        "max_roll_backs": 3,
-    }
+    limits = {"max_consecutive_nan": 2, "max_nan_ratio": 0.5, "nan_window": 20, "max_zero_loss": 5}
+    ways = {"rate_factor": 0.5, "clip_factor": 0.5, "recovery_steps": 4, "max_roll_backs": 3}
+    chosen: dict[str, Any] = {**limits, **ways, "snapshot_steps": 5}
     return RecoverySection(**chosen | changes)
 
 

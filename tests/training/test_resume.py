@@ -31,7 +31,6 @@ from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
-from argusvl.training.trainer import ArgusTrainer
 
 
 class Killed(Exception):  # noqa: N818 - it is what happens, not an error of the code
@@ -233,14 +232,6 @@ def test_new_intervals_hold_when_resuming(tmp_path: Path) -> None:
     assert steps == [4, 6, 9, 12]
     state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
     assert [e["step"] for e in state["log_history"] if "eval_score" in e] == [4, 6, 12]
-
-
-def test_a_different_length_of_training_is_allowed(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path / "run", num_train_epochs=1.0)
-    config = toy_config(tmp_path / "run", num_train_epochs=2.0)
-    trainer = ArgusTrainer(ToyTask(), config, checkpoint=tmp_path / "run" / "checkpoint-6")
-    trainer.train()
-    assert trainer.state.global_step == 12
 
 
 def test_other_records_and_another_length_are_said_when_resuming(

@@ -120,35 +120,15 @@ class PlannedData(ToyData):
 
 
 def toy_config(output_dir: Path, **changes: Any) -> RunConfig:
-    training: dict[str, Any] = {
-        "output_dir": Path(output_dir),
-        "run_name": "toy",
-        "seed": 3,
-        "num_train_epochs": 2.0,
-        "max_steps": -1,
-        "per_device_train_batch_size": 4,
-        "per_device_eval_batch_size": 4,
-        "gradient_accumulation_steps": 1,
-        "weight_decay": 0.01,
-        "adam_beta2": 0.99,
-        "lr_scheduler_type": "cosine",
-        "warmup_ratio": 0.1,
-        "max_grad_norm": 1.0,
-        "ema_decay": None,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "eval_steps": 5,
-        "save_steps": 5,
-        "save_total_limit": 3,
-        "logging_steps": 1,
-        "metric_for_best_model": "score",
-    }
-    infrastructure: dict[str, Any] = {
-        "device": "cpu",
-        "report_to": [],
-        "dataloader_num_workers": 0,
-        "log_level": "info",
-    }
+    training: dict[str, Any] = {"output_dir": Path(output_dir), "run_name": "toy", "seed": 3, "bf16": False}
+    training |= {"num_train_epochs": 2.0, "max_steps": -1, "gradient_accumulation_steps": 1}
+    training |= {"per_device_train_batch_size": 4, "per_device_eval_batch_size": 4}
+    training |= {"weight_decay": 0.01, "adam_beta2": 0.99, "max_grad_norm": 1.0, "ema_decay": None}
+    training |= {"lr_scheduler_type": "cosine", "warmup_ratio": 0.1, "gradient_checkpointing": False}
+    training |= {"eval_steps": 5, "save_steps": 5, "save_total_limit": 3, "logging_steps": 1}
+    training |= {"metric_for_best_model": "score"}
+    infrastructure: dict[str, Any] = {"device": "cpu", "report_to": [], "log_level": "info"}
+    infrastructure |= {"dataloader_num_workers": 0}
     passed = changes.pop("trainer_arguments", {})
     for key, value in changes.items():
         (training if key in TrainingSection.model_fields else infrastructure)[key] = value
@@ -161,10 +141,7 @@ def toy_config(output_dir: Path, **changes: Any) -> RunConfig:
     )
 
 
-GROUPS = (
-    ParameterGroup("head", r"^head\.", 0.02),
-    ParameterGroup("body", r".", 0.01),
-)
+GROUPS = (ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 0.01))
 
 
 @dataclass
@@ -196,11 +173,7 @@ class ToyTask:
         inputs: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
         inputs["x"] = inputs["x"] + 0.01 * self.noise * torch.rand(())  # a collator may draw, too
         inputs["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
-        counts = {
-            "rows": sum(rows),
-            "samples": len(samples),
-            "rare_rows": int((inputs["kind"] == 2).sum()),
-        }
+        counts = {"rows": sum(rows), "samples": len(samples), "rare_rows": int((inputs["kind"] == 2).sum())}
         sizes = BatchSizes(tokens=inputs["attention_mask"].numel(), real_tokens=sum(rows))
         return Batch(inputs, counts, sizes)
 

@@ -62,11 +62,7 @@ def photo_set(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
         write_records(folder / f"{name}.jsonl", records)
         files[name] = RecordFile(folder / f"{name}.jsonl")
     limits = VisionLimits(
-        min_pixels=28 * 28,
-        max_pixels=112 * 112,
-        vision_tokens_warn=16,
-        vision_tokens_max=16,
-        vision_tokens_policy="refuse",
+        28 * 28, 112 * 112, vision_tokens_warn=16, vision_tokens_max=16, vision_tokens_policy="refuse"
     )
     return PhotoSet(folder, files["train"], files["pool"], limits)
 

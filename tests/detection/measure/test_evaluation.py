@@ -226,10 +226,7 @@ def test_lists_of_different_lengths_are_refused() -> None:
 def test_truth_of_a_scene_with_several_images_takes_the_objects_of_one() -> None:
     scene = Scene(
         images=("a.jpg", "b.jpg"),
-        objects=(
-            ObjectAnnotation((0, 0, 1, 1), "a"),
-            ObjectAnnotation((2, 2, 5, 5), "b", image=1),
-        ),
+        objects=(ObjectAnnotation((0, 0, 1, 1), "a"), ObjectAnnotation((2, 2, 5, 5), "b", image=1)),
     )
     assert Truth.of_scene(scene, 1).descriptions == ("b",)
     assert Truth.of_scene(scene).boxes_xyxy_px.tolist() == [[0, 0, 1, 1]]

@@ -22,13 +22,8 @@ IMAGE, QUERY = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([0, 3, 7, 2, 3, 5]
 
 # Descriptions that share beginnings, one that is the beginning of another as a text, and one apart.
 HIERARCHY = (
-    "螺丝/连接正确",
-    "螺丝",
-    "螺丝/未拧紧",
-    "挡风板/已安装",
-    "挡风板/未安装",
-    "标签贴纸",
-    "螺丝/连接",
+    *("螺丝/连接正确", "螺丝", "螺丝/未拧紧", "螺丝/连接"),
+    *("挡风板/已安装", "挡风板/未安装", "标签贴纸"),
 )
 
 

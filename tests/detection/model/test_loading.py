@@ -18,16 +18,8 @@ from argusvl.core.errors import CheckpointError
 from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head, load_qwen
 
-HEAD = {
-    "queries": "proposals",
-    "num_queries": 6,
-    "hidden_size": 32,
-    "num_heads": 2,
-    "ffn_size": 32,
-    "decoder_num_layers": 1,
-    "caption_decoder_num_layers": 1,
-    "caption_max_tokens": 12,
-}
+HEAD = {"queries": "proposals", "num_queries": 6, "hidden_size": 32, "num_heads": 2, "ffn_size": 32}
+HEAD |= {"decoder_num_layers": 1, "caption_decoder_num_layers": 1, "caption_max_tokens": 12}
 STOCK_ARGUMENTS = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
 
 
@@ -52,33 +44,21 @@ def change_weights(file: Path, change: Callable[[dict[str, torch.Tensor]], None]
 def released_config(config: Qwen2_5_VLConfig) -> dict[str, Any]:
     """The same model as the ``config.json`` of released Qwen2.5-VL checkpoints says it: flat, with older names."""
     text, vision = config.text_config, config.vision_config
+    both = ("hidden_size", "intermediate_size", "hidden_act")
     plain = (
-        "hidden_size",
-        "intermediate_size",
-        "max_position_embeddings",
-        "num_attention_heads",
-        "num_hidden_layers",
-        "num_key_value_heads",
-        "rms_norm_eps",
-        "hidden_act",
-        "vocab_size",
-        "bos_token_id",
-        "eos_token_id",
+        *(
+            *both,
+            "max_position_embeddings",
+            "num_attention_heads",
+            "num_hidden_layers",
+            "num_key_value_heads",
+        ),
+        *("rms_norm_eps", "vocab_size", "bos_token_id", "eos_token_id"),
     )
     tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     vision_plain = (
-        "depth",
-        "hidden_act",
-        "hidden_size",
-        "intermediate_size",
-        "num_heads",
-        "out_hidden_size",
-        "patch_size",
-        "spatial_merge_size",
-        "window_size",
-        "fullatt_block_indexes",
-        "tokens_per_second",
-        "temporal_patch_size",
+        *(*both, "depth", "num_heads", "out_hidden_size", "patch_size", "spatial_merge_size", "window_size"),
+        *("fullatt_block_indexes", "tokens_per_second", "temporal_patch_size"),
     )
     return {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],

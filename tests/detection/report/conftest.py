@@ -80,3 +80,17 @@ def open_page(browser: Browser) -> OpenPage:
             page.tab.context.close()
 
     return opened
+
+
+@pytest.fixture(scope="module")
+def desk(open_page: OpenPage, file: Path) -> Iterator[ReadPage]:
+    """The page that a module's fixture ``file`` has written, for the tests that leave it as they find it."""
+    with open_page(file) as page:
+        yield page
+
+
+@pytest.fixture
+def page(desk: ReadPage, file: Path) -> ReadPage:
+    """The same page, freshly loaded."""
+    desk.open(file)
+    return desk

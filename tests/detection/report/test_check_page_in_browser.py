@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +54,6 @@ def data(folder: Path) -> CheckReport:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     return write_check_page(data(folder), folder / "check.html")
-
-
-@pytest.fixture(scope="module")
-def desk(open_page: Any, file: Path) -> Iterator[Any]:
-    with open_page(file) as page:
-        yield page
-
-
-@pytest.fixture
-def page(desk: Any, file: Path) -> Any:
-    """The page, freshly loaded."""
-    desk.open(file)
-    return desk
 
 
 FOCUSED = "(document.activeElement.closest('.sample') || {ariaLabel: null}).ariaLabel"

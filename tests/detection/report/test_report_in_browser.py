@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,27 +142,13 @@ def choose(page: Any, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(data(), tmp_path_factory.mktemp("report") / "report.html")
 
 
-@pytest.fixture(scope="module")
-def desk(open_page: Any, report: Path) -> Iterator[Any]:
-    """One page for the tests that leave it as they find it."""
-    with open_page(report) as page:
-        yield page
-
-
-@pytest.fixture
-def page(desk: Any, report: Path) -> Any:
-    """The page, freshly loaded."""
-    desk.open(report)
-    return desk
-
-
 @SCREENS
-def test_nothing_sticks_out(open_page: Any, report: Path, width: int, height: int, scheme: str) -> None:
-    with open_page(report, width, height, color_scheme=scheme) as page:
+def test_nothing_sticks_out(open_page: Any, file: Path, width: int, height: int, scheme: str) -> None:
+    with open_page(file, width, height, color_scheme=scheme) as page:
         assert page.run("document.documentElement.scrollWidth <= innerWidth && innerWidth") == width
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
@@ -333,8 +318,8 @@ def test_the_table_of_classes_is_sorted_by_a_column(page: Any) -> None:
     assert sorted(names) == sorted([LONG, HOSTILE, "螺丝"])
 
 
-def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(open_page: Any, report: Path) -> None:
-    with open_page(report, 760, 1000, color_scheme="dark") as page:
+def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(open_page: Any, file: Path) -> None:
+    with open_page(file, 760, 1000, color_scheme="dark") as page:
         page.run("document.querySelector('[data-set-theme=dark]').click()")
         page.tab.emulate_media(media="print")
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -394,13 +379,13 @@ def test_a_chart_is_read_by_pointer_and_by_key(page: Any) -> None:
     assert page.run("document.querySelector('#loss .readout').textContent") == ""
 
 
-def test_the_switch_wins_over_the_system_and_is_remembered(open_page: Any, report: Path) -> None:
+def test_the_switch_wins_over_the_system_and_is_remembered(open_page: Any, file: Path) -> None:
     dark = "getComputedStyle(document.documentElement).colorScheme"
-    with open_page(report, color_scheme="light") as page:
+    with open_page(file, color_scheme="light") as page:
         page.click("[data-set-theme=dark]")
         assert page.run(dark) == "dark"
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
-        page.open(report)
+        page.open(file)
         assert (
             page.run("document.querySelector('[data-set-theme=dark]').getAttribute('aria-pressed')") == "true"
         )
@@ -411,9 +396,9 @@ def test_the_switch_wins_over_the_system_and_is_remembered(open_page: Any, repor
 
 @SCREENS
 def test_without_scripts_pictures_charts_and_tables_are_there(
-    open_page: Any, report: Path, width: int, height: int, scheme: str
+    open_page: Any, file: Path, width: int, height: int, scheme: str
 ) -> None:
-    with open_page(report, width, height, color_scheme=scheme, java_script_enabled=False) as page:
+    with open_page(file, width, height, color_scheme=scheme, java_script_enabled=False) as page:
         assert page.reads("document.documentElement.scrollWidth") == width
         assert page.reads(seen("#plain article img")) == len(GALLERY) + 1
         assert page.reads(seen("#plain .box.t")) > 0 and page.reads(seen("#plain .box.p")) > 0

@@ -15,13 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import (
-    AutoImageProcessor,
-    CLIPModel,
-    Dinov2Model,
-    ResNetForImageClassification,
-    SiglipModel,
-)
+from transformers import AutoImageProcessor, CLIPModel, Dinov2Model, ResNetForImageClassification, SiglipModel
 
 from argusvl.core.errors import CheckpointError
 from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone

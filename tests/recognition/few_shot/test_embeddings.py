@@ -11,12 +11,7 @@ import pytest
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.few_shot.embeddings import (
-    Embedded,
-    default_cache,
-    embed_pictures,
-    same_content,
-)
+from argusvl.recognition.few_shot.embeddings import Embedded, default_cache, embed_pictures, same_content
 
 
 @pytest.fixture

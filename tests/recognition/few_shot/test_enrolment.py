@@ -281,12 +281,7 @@ def test_another_backbone_other_views_another_lane_and_another_decoder_are_refus
 @pytest.mark.parametrize("grown", [False, True], ids=["the same pictures", "more pictures"])
 @pytest.mark.parametrize("lane", ["exact", "scaled"])
 def test_what_another_backbone_or_lane_had_begun_is_not_taken_for_ones_own(
-    tmp_path: Path,
-    examples: Any,
-    few_shot: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    grown: bool,
-    lane: Any,
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch, grown: bool, lane: Any
 ) -> None:
     pictures = examples({"apple": range(3), "plum": range(3)})
     with monkeypatch.context() as patched:

@@ -51,32 +51,18 @@ def tiny_processor(tokenizer: Any, image_seq_length: int = 5) -> Florence2Proces
 
 def tiny_model(tokenizer: Any) -> Florence2ForConditionalGeneration:
     torch.manual_seed(0)
-    vision = {
-        "embed_dim": [8, 16, 16, 16],
-        "num_heads": [1, 2, 2, 2],
-        "num_groups": [1, 2, 2, 2],
-        "depths": [1, 1, 1, 1],
-        "window_size": 2,
-        "projection_dim": 16,
-    }
+    vision = {"embed_dim": [8, 16, 16, 16], "num_heads": [1, 2, 2, 2], "num_groups": [1, 2, 2, 2]}
+    vision |= {"depths": [1, 1, 1, 1], "window_size": 2, "projection_dim": 16}
     text = {
         "model_type": "bart",
         "vocab_size": len(tokenizer) + 3,  # released models are padded as well
         "d_model": 16,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "decoder_ffn_dim": 32,
         "max_position_embeddings": 160,
-        "bos_token_id": 0,
-        "pad_token_id": 1,
-        "eos_token_id": 2,
-        "decoder_start_token_id": 2,
-        "forced_bos_token_id": 0,
-        "forced_eos_token_id": 2,
     }
+    sides = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
+    text |= {f"{side}_{key}": value for side in ("encoder", "decoder") for key, value in sides.items()}
+    text |= {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    text |= {"forced_bos_token_id": 0, "forced_eos_token_id": 2}
     config = Florence2Config(vision_config=vision, text_config=text, image_token_id=tokenizer.image_token_id)
     return Florence2ForConditionalGeneration(config)
 

@@ -157,10 +157,7 @@ def test_a_model_that_is_still_held_is_reported(way: str) -> None:
 
 def test_a_model_that_was_there_before_and_stays_is_reported() -> None:
     model = Wide()
-    with (
-        pytest.raises(ModelError, match="load it inside the function"),
-        lease(lambda _: model, name="old"),
-    ):
+    with pytest.raises(ModelError, match="load it inside the function"), lease(lambda _: model, name="old"):
         pass
 
 

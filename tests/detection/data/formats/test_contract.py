@@ -209,11 +209,7 @@ def data_folder(tmp_path: Path) -> Path:
 
     write_records(
         folder / "train.jsonl",
-        [
-            Record(scene("train/a")),
-            Record(scene("train/g", "c")),
-            Record(scene("d"), teachers=(scene("e"),)),
-        ],
+        [Record(scene("train/a")), Record(scene("train/g", "c")), Record(scene("d"), teachers=(scene("e"),))],
     )
     write_records(folder / "val.jsonl", [Record(scene("b"))])
     write_records(folder / "teacher_pool.jsonl", [Record(scene("柜 1"))])

@@ -256,8 +256,7 @@ def test_whole_files_with_a_byte_order_mark_are_read(source: Any, found: Found, 
 
 def test_image_paths_are_relative_to_their_file_and_named_without_its_folders(source: Any) -> None:
     source.lines(
-        "a.jsonl",
-        *(talk("[]", path) for path in ("images/x/a.jpg", f"{source.root}/c.jpg", "d\\e.jpg")),
+        "a.jsonl", *(talk("[]", path) for path in ("images/x/a.jpg", f"{source.root}/c.jpg", "d\\e.jpg"))
     )
     listed = listing(source.root)
     names = [image.name for image in listed.images]

@@ -22,19 +22,17 @@ from argusvl.detection.data.sampling.augmentation import (
     zoom,
 )
 
-NOTHING = Augmentation(
-    horizontal_flip=0,
-    vertical_flip=0,
-    rotate90=0,
-    scale_min=1,
-    scale_max=1,
-    brightness=0,
-    contrast=0,
-    saturation=0,
-    hue=0,
-    mosaic=0,
-    min_visible=0.3,
+CHANGES = (
+    "horizontal_flip",
+    "vertical_flip",
+    "rotate90",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+    "mosaic",
 )
+NOTHING = Augmentation(**dict.fromkeys(CHANGES, 0), scale_min=1, scale_max=1, min_visible=0.3)
 GEOMETRY = replace(
     NOTHING, horizontal_flip=0.5, vertical_flip=0.5, rotate90=0.5, scale_min=0.6, scale_max=1.8, mosaic=0.5
 )
@@ -167,9 +165,8 @@ def test_the_mosaic_has_parts_of_all_four_and_the_size_of_the_first() -> None:
 def test_colour_changes_leave_boxes_and_the_given_view_alone() -> None:
     view = painted()
     before = view.pixels.copy()
-    changed = replace(NOTHING, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)(
-        view, np.random.default_rng(0)
-    )
+    colours = replace(NOTHING, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
+    changed = colours(view, np.random.default_rng(0))
     np.testing.assert_array_equal(view.pixels, before)
     np.testing.assert_array_equal(changed.boxes_xyxy_px, view.boxes_xyxy_px)
     assert (changed.pixels != before).any()

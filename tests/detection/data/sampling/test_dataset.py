@@ -27,17 +27,9 @@ from argusvl.detection.data.sampling.samples import QueryLimit, Sample
 from argusvl.detection.data.scan import scan
 
 STRONG = Augmentation(
-    horizontal_flip=0.5,
-    vertical_flip=0.5,
-    rotate90=0.5,
-    scale_min=0.7,
-    scale_max=1.4,
-    brightness=0.3,
-    contrast=0.3,
-    saturation=0.3,
-    hue=0.1,
-    mosaic=0.5,
-    min_visible=0.3,
+    **dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "mosaic"), 0.5),
+    **dict.fromkeys(("brightness", "contrast", "saturation", "min_visible"), 0.3),
+    **{"scale_min": 0.7, "scale_max": 1.4, "hue": 0.1},
 )
 
 

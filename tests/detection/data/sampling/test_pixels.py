@@ -9,10 +9,7 @@ from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.data.sampling.pixels import (
-    mirror_images,
-    pixel_values,
-)
+from argusvl.detection.data.sampling.pixels import mirror_images, pixel_values
 
 
 def test_every_level_of_every_channel_is_the_stock_processors() -> None:

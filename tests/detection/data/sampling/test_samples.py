@@ -15,13 +15,7 @@ from argusvl.core.errors import DataError, ImageError
 from argusvl.detection.data.records import ObjectAnnotation, RecordFile, Scene
 from argusvl.detection.data.sampling.samples import VisionLimits, load_scene, measure_scene
 
-LIMITS = VisionLimits(
-    min_pixels=28 * 28,
-    max_pixels=112 * 112,
-    vision_tokens_warn=16,
-    vision_tokens_max=16,
-    vision_tokens_policy="refuse",
-)
+LIMITS = VisionLimits(28 * 28, 112 * 112, 16, 16, "refuse")
 
 
 def scene_of(records: RecordFile) -> tuple[Scene, Path, str]:
