@@ -46,10 +46,6 @@ def score(prediction: Detections, annotated: Truth) -> float:
     return dense_caption_map([prediction], [annotated], by_number)
 
 
-def test_a_right_box_with_a_right_description_is_one() -> None:
-    assert score(found((BOX, 0.9, "a:1")), truth((BOX, "a"))) == pytest.approx(1)
-
-
 def test_a_description_counts_up_to_the_thresholds_that_it_is_above() -> None:
     # 0.12 is above 0, 0.05 and 0.1: three of the six columns; a score of 0 is above none, and 0.25 not above 0.25.
     assert score(found((BOX, 0.9, "a:0.12")), truth((BOX, "a"))) == pytest.approx(3 / 6)

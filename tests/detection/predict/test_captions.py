@@ -38,6 +38,14 @@ def with_assets(predictor: Predictor, **changes: Any) -> Predictor:
     return predictor
 
 
+def stir(predictor: Predictor, seed: int) -> None:
+    """Moves the weights of the head, so that it says other things."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in predictor.model.detection_head.parameters():  # type: ignore[union-attr]
+            parameter.add_(0.3 * torch.randn_like(parameter))
+
+
 def said(predictor: Predictor, picture: Path, **how: Any) -> list[str | None]:
     (found,) = predictor.predict_detection(picture, score_threshold=0, **how)
     assert found.captions is not None and len(found) > 1
@@ -67,10 +75,7 @@ def test_a_closed_vocabulary_is_never_misspelt(predictor: Predictor, scenes: Pat
     pictures = [scenes.parent / f"{k}.png" for k in range(3)]
     chosen = set[str | None]()
     for seed in range(3):
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            for parameter in predictor.model.detection_head.parameters():  # type: ignore[union-attr]
-                parameter.add_(0.3 * torch.randn_like(parameter))
+        stir(predictor, seed)
         for picture in pictures:
             captions = said(predictor, picture)
             assert set(captions) <= set(HIERARCHY)
@@ -111,10 +116,7 @@ def test_what_is_found_as_a_label_is_described_as_one(predictor: Predictor, scen
     with_assets(predictor, labels=("a", "b", "c"), descriptions=("a/1", "b/2", "a/2", "b/1", "a", "c"))
     seen = set[str]()
     for seed in range(4):
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            for parameter in predictor.model.detection_head.parameters():  # type: ignore[union-attr]
-                parameter.add_(0.3 * torch.randn_like(parameter))
+        stir(predictor, seed)
         (found,) = predictor.predict_detection(scenes.parent / f"{seed}.png", score_threshold=0)
         assert found.captions is not None
         for label, caption in zip(found.labels, found.captions, strict=True):

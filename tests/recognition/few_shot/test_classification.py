@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
@@ -126,14 +128,10 @@ def test_sets_cover_as_asked(known: SupportStore, few_shot: Any, tmp_path: Path,
 
 def blends(few_shot: Any, label: str, numbers: range) -> list[bytes]:
     """Pictures of a class with a share of the next one's."""
-    import io
-
-    from PIL import Image
-
     other = KNOWN[(KNOWN.index(label) + 1) % len(KNOWN)]
     made = []
     for n in numbers:
-        one, two = (Image.open(io.BytesIO(few_shot.picture(name, n))) for name in (label, other))
+        one, two = (few_shot.opened(few_shot.picture(name, n)) for name in (label, other))
         stream = io.BytesIO()
         share = float(np.random.default_rng(n).uniform(0, 0.55))
         Image.blend(one, two, share).save(stream, "PNG")

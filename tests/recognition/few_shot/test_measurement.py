@@ -50,19 +50,11 @@ def test_the_bytes_are_the_same(data: Path, few_shot: Any, tmp_path: Path, tiny_
     assert everything(measured(data, cache=tmp_path / "b", workers=3)) == first
     measured(data, cache=tmp_path / "c", category="tools")
     assert everything(measured(data, cache=tmp_path / "c")) == first
+    plain: dict[str, Any] = {"recipe": Recipe("plain", "one")}
+    measured(data, **plain, cache=tmp_path / "d", category="tools")
+    assert everything(measured(data, **plain, cache=tmp_path / "d")) == everything(measured(data, **plain))
     # Another folder: nothing says where the pictures lay.
     assert everything(measured(data.rename(tmp_path / "moved"))) == first
-
-
-def test_one_view_gives_the_same_bytes_as_well(data: Path, few_shot: Any, tmp_path: Path) -> None:
-    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
-    recipe = Recipe("plain", "one")
-    measured(data, recipe=recipe, cache=tmp_path / "c", category="tools")
-    first, grown = (
-        everything(measured(data, recipe=recipe, cache=tmp_path / name, workers=n))
-        for n, name in ((1, "b"), (3, "c"))
-    )
-    assert first == grown
 
 
 def test_backbones_stand_side_by_side_and_one_does_not_change_the_other(data: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from argusvl.recognition.backbones.views import VIEWS, with_views
 
 @pytest.fixture
 def image(few_shot: Any) -> Image.Image:
-    return Image.open(io.BytesIO(few_shot.picture("apple", 1, (40, 24)))).convert("RGB")
+    return few_shot.opened(few_shot.picture("apple", 1, (40, 24)))
 
 
 def vector(backbone: Any, image: Image.Image) -> torch.Tensor:
@@ -26,12 +25,7 @@ def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.
     small = network.at_side(10)
     mirrored = ImageOps.mirror(image)
     found = vector(with_views(network, "four"), image).reshape(4, -1)
-    expected = [
-        vector(network, image),
-        vector(network, mirrored),
-        vector(small, image),
-        vector(small, mirrored),
-    ]
+    expected = [vector(of, shown) for of in (network, small) for shown in (image, mirrored)]
     assert torch.allclose(found, torch.stack(expected), atol=1e-3)
     # In a batch of another size a CPU may add in another order.
     torch.testing.assert_close(found[0], expected[0])
@@ -42,9 +36,7 @@ def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.
 
 def test_a_picture_has_the_same_vectors_in_any_company(few_shot: Any) -> None:
     backbone = with_views(few_shot.TinyNetwork(side=14), "four")
-    pictures = [
-        Image.open(io.BytesIO(few_shot.picture(label, n))).convert("RGB") for label in "ab" for n in range(3)
-    ]
+    pictures = [few_shot.opened(few_shot.picture(label, n)) for label in "ab" for n in range(3)]
     batch = torch.stack([backbone.preprocess(p) for p in pictures])
     together = backbone.embed(batch)
     assert together.shape == (6, backbone.dimension)

@@ -19,14 +19,12 @@ OBJECTS = st.lists(st.tuples(BOX, LABEL), max_size=5)
 GOOD = '{"bbox_2d": [1, 2, 3, 4], "label": "a"}'
 
 
-def annotation(
-    x1: float, y1: float, x2: float, y2: float, desc: str = "a", image: int = 0
-) -> ObjectAnnotation:
-    return ObjectAnnotation((x1, y1, x2, y2), desc, image)
+def annotation(*box: float, desc: str = "a", image: int = 0) -> ObjectAnnotation:
+    return ObjectAnnotation(box, desc, image)  # type: ignore[arg-type]
 
 
 def in_order(items: list[tuple[tuple[int, int, int, int], str]]) -> tuple[ObjectAnnotation, ...]:
-    return tuple(annotation(*box, label) for box, label in items)
+    return tuple(annotation(*box, desc=label) for box, label in items)
 
 
 def as_json(box: tuple[int, int, int, int], label: str, label_first: bool = False) -> str:
@@ -90,7 +88,7 @@ def test_corners_as_two_points_a_child_of_an_object_and_single_quotes() -> None:
     assert parse_answer('[{"bbox_2d": [[1, 2], [3, 4]], "label": "a"}]').objects == (annotation(1, 2, 3, 4),)
     parent = '[{"bbox_2d": [1, 2, 30, 40], "label": "b", "parts": [' + GOOD + ', {"label": "c"}]}]'
     parsed = parse_answer(parent)
-    assert parsed.objects == (annotation(1, 2, 30, 40, "b"), annotation(1, 2, 3, 4))
+    assert parsed.objects == (annotation(1, 2, 30, 40, desc="b"), annotation(1, 2, 3, 4))
     assert parsed.dropped == ('no bbox_2d of four numbers: {"label": "c"}',)
     assert parse_answer("[{'bbox_2d': [1, 2, 3, 4], 'label': 'a'},]").objects == (annotation(1, 2, 3, 4),)
     assert parse_answer("[{'bbox_2d': [1 2, 3, 4, 5], 'label': 'a'}]").objects == ()
@@ -112,7 +110,7 @@ def test_a_text_of_brackets_holds_nothing(text: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 200))
 def test_cut_anywhere_it_keeps_the_whole_objects(length: int) -> None:
-    objects = [annotation(i, 10 * i, i + 5, 10 * i + 5, 'x{"]') for i in range(1, 5)]
+    objects = [annotation(i, 10 * i, i + 5, 10 * i + 5, desc='x{"]') for i in range(1, 5)]
     text = answer_text(answer_entries(objects, [GRID]))
     cut = text[: min(length, len(text) - 1)]
     parsed = parse_answer(cut)
@@ -142,8 +140,7 @@ def test_cut_anywhere_it_keeps_the_whole_objects(length: int) -> None:
     ],
 )
 def test_a_bad_object_is_dropped_with_its_reason_and_the_others_stay(bad: str, reason: str) -> None:
-    good = '{"bbox_2d": [1, 2, 3, 4], "label": "a"}'
-    parsed = parse_answer(f"[{good}, {bad}, {good}]")
+    parsed = parse_answer(f"[{GOOD}, {bad}, {GOOD}]")
     assert parsed.objects == (annotation(1, 2, 3, 4),) * 2
     assert reason in parsed.dropped[0]
     assert parsed.complete

@@ -15,17 +15,15 @@ from argusvl.detection.data.sampling.answers import answer_entries, answer_text
 GRID = (1, 6, 8)  # 112×84 pixels
 
 
-def annotation(
-    x1: float, y1: float, x2: float, y2: float, desc: str = "a", image: int = 0
-) -> ObjectAnnotation:
-    return ObjectAnnotation((x1, y1, x2, y2), desc, image)
+def annotation(*box: float, desc: str = "a", image: int = 0) -> ObjectAnnotation:
+    return ObjectAnnotation(box, desc, image)  # type: ignore[arg-type]
 
 
 def test_sorted_by_y_then_x_in_whole_pixels() -> None:
     objects = [
-        annotation(50.4, 20, 60, 30.6, "三"),
-        annotation(9, 20, 12, 30, "二"),
-        annotation(70, 3, 80, 9, "一"),
+        annotation(50.4, 20, 60, 30.6, desc="三"),
+        annotation(9, 20, 12, 30, desc="二"),
+        annotation(70, 3, 80, 9, desc="一"),
     ]
     assert answer_text(answer_entries(objects, [GRID])) == (
         '[{"bbox_2d": [70, 3, 80, 9], "label": "一"}, '
@@ -40,7 +38,7 @@ def test_no_objects_are_an_empty_list() -> None:
 
 
 def test_of_several_images_each_object_names_its_own_and_they_come_in_order() -> None:
-    objects = [annotation(1, 2, 3, 4, "b", image=1), annotation(5, 50, 7, 60, "a", image=0)]
+    objects = [annotation(1, 2, 3, 4, desc="b", image=1), annotation(5, 50, 7, 60)]
     text = answer_text(answer_entries(objects, [GRID, GRID]))
     assert json.loads(text) == [
         {"image": 0, "bbox_2d": [5, 50, 7, 60], "label": "a"},
@@ -66,7 +64,7 @@ def test_rounding_leaves_every_box_an_area_inside_the_image(box: tuple[float, fl
     )
 )
 def test_what_is_written_is_read(items: list[tuple[tuple[int, int, int, int], str]]) -> None:
-    objects = [annotation(*box, desc) for box, desc in items if desc.strip()]
+    objects = [annotation(*box, desc=desc) for box, desc in items if desc.strip()]
     parsed = parse_answer(answer_text(answer_entries(objects, [GRID])))
     assert sorted(parsed.objects, key=repr) == sorted(objects, key=repr)
     assert parsed.complete
