@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import random
 import shutil
 import signal
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -341,6 +344,30 @@ def test_no_graph_is_built_and_the_threads_are_as_before(photos: Path, tmp_path:
     extract(photos, tmp_path / "store", tiny)
     assert set(seen) == {(True, False)}
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_sigkill_at_random_moments(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
+    """With real signals, threads and buffers; benchmarks/extraction.py does it a hundred times."""
+    photos = make_photos(tmp_path / "photos", 120, corrupt=(3, 40, 41, 119))
+    began = time.perf_counter()
+    extract(photos, tmp_path / "whole", tiny, batch_size=4, shard_rows=16, workers=2)
+    takes = time.perf_counter() - began
+    rng, kills = random.Random(1), 0
+    for trial in range(6):
+        store = tmp_path / f"store-{trial}"
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                with contextlib.suppress(BaseException):
+                    extract(photos, store, tiny, batch_size=4, shard_rows=16, workers=2)
+                os._exit(0)
+            time.sleep(rng.uniform(0, takes))
+            os.kill(child, signal.SIGKILL)
+            kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        extract(photos, store, tiny, batch_size=4, shard_rows=16, workers=2)
+        assert content(store) == content(tmp_path / "whole")
+    assert kills >= 3
 
 
 class Watched(LocalEngine):

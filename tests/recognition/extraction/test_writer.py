@@ -188,6 +188,21 @@ def test_a_write_that_is_broken_off_in_the_middle_loses_nothing(
     assert content(tmp_path / "store") == whole
 
 
+def test_a_full_disk_loses_nothing(small_disk: Callable[[str], Path], whole: dict[str, bytes]) -> None:
+    disk = small_disk("48k")
+    ballast = disk / "ballast"
+    for pages in range(11, 0, -1):
+        ballast.write_bytes(b"x" * 4096 * pages)
+        with contextlib.suppress(ArgusError):
+            make(disk / "store")
+            break
+        with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done"):
+            make(disk / "store")
+        ballast.unlink()
+    assert 1 < pages < 11
+    assert content(disk / "store") == whole
+
+
 def refused(folder: Path, wanted: Header, paths: tuple[str, ...], message: str) -> str:
     with pytest.raises(DataError, match=message) as caught, StoreWriter(folder, wanted, paths):
         pass

@@ -121,6 +121,13 @@ def test_cut_anywhere_it_keeps_the_whole_objects(length: int) -> None:
         assert "not a complete JSON object" in parsed.dropped[0]
 
 
+def test_text_and_code_fences_around_the_list_do_not_matter() -> None:
+    text = 'Here:\n```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"}\n]\n```'
+    assert parse_answer(text).objects == (annotation(1, 2, 3, 4),)
+    assert parse_answer(text).complete
+    assert parse_answer(GOOD).objects == (annotation(1, 2, 3, 4),)
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
