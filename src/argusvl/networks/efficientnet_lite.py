@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -50,6 +51,14 @@ _FUSES = (
     and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
 )
+
+
+def renormalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Pictures ``[..., 3, H, W]`` normalised by ``mean`` and ``std`` → normalised by :data:`MEAN` and :data:`STD`."""
+    scales = [theirs / ours for theirs, ours in zip(std, STD, strict=True)]
+    shifts = [(theirs - ours) / spread for theirs, ours, spread in zip(mean, MEAN, STD, strict=True)]
+    scale, shift = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (scales, shifts))
+    return pixels * scale + shift
 
 
 class EfficientNetLite0(nn.Module):

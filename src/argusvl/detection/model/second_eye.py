@@ -24,12 +24,11 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.layers import box_grid
 from argusvl.networks.efficientnet_lite import (
     LAYOUT,
-    MEAN,
     STAGES,
-    STD,
     EfficientNetLite0,
     load_network,
     packaged_weights,
+    renormalised,
 )
 
 LEVELS = {2: 8, 4: 16, 6: 32}
@@ -160,14 +159,8 @@ class SecondEye(nn.Module):
 
     def _look(self, pixels: Tensor) -> list[Tensor]:
         """``[N, 3, H, W]`` → the maps, ``[N, h, w, D]`` each."""
-        scale, shift = (
-            torch.tensor(values, device=pixels.device)[:, None, None]
-            for values in (
-                [std / own for std, own in zip(OPENAI_CLIP_STD, STD, strict=True)],
-                [(mean - own) / std for mean, own, std in zip(OPENAI_CLIP_MEAN, MEAN, STD, strict=True)],
-            )
-        )
-        pixels = (pixels.float() * scale + shift).to(next(self.network.parameters()).dtype)
+        pixels = renormalised(pixels.float(), OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+        pixels = pixels.to(next(self.network.parameters()).dtype)
         maps = self.network.feature_maps(pixels.contiguous(memory_format=LAYOUT))
         return [
             norm(project(maps[stage].permute(0, 2, 3, 1)))

@@ -20,12 +20,11 @@ from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConf
 from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
 from argusvl.networks.efficientnet_lite import (
     LAYOUT,
-    MEAN,
     STAGES,
-    STD,
     EfficientNetLite0,
     load_network,
     packaged_weights,
+    renormalised,
 )
 
 
@@ -94,11 +93,8 @@ class EfficientNetEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """As :meth:`SmallEncoder.forward`; with five stages without the last map."""
         # From the normalisation of the batch to the one that the weights know.
-        scales = [std / own for std, own in zip(IMAGENET_DEFAULT_STD, STD, strict=True)]
-        means = zip(IMAGENET_DEFAULT_MEAN, MEAN, STD, strict=True)
-        shifts = [(mean - own) / std for mean, own, std in means]
-        scale, shift = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (scales, shifts))
-        maps = self.network.feature_maps((pixels * scale + shift).contiguous(memory_format=LAYOUT))
+        pixels = renormalised(pixels, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        maps = self.network.feature_maps(pixels.contiguous(memory_format=LAYOUT))
         return [maps[stage] for stage in self.ends]
 
 
