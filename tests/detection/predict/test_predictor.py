@@ -320,7 +320,7 @@ def test_a_written_answer_becomes_boxes_in_the_callers_pixels(
 
 
 def test_a_model_without_a_head_writes_text_and_refuses_boxes(damaged: Path, pictures: list[Path]) -> None:
-    qwen, _ = load_qwen(damaged / "qwen")
+    qwen = load_qwen(damaged / "qwen")
     ArgusForDetection(
         ArgusDetectionConfig(qwen_config=qwen.config, detection_enabled=False), qwen
     ).save_pretrained(damaged)
