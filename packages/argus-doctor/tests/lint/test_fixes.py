@@ -13,6 +13,7 @@ import pytest
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import catalogue
+from argus_doctor.lint import Script
 from argus_doctor.lint.edits import Edits
 from argus_doctor.lint.fixes import FIXES, as_diff, mend, place
 from argus_doctor.lint.rules import RULES
@@ -228,14 +229,16 @@ def test_what_shares_a_line_with_the_fault_is_not_lost() -> None:
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("end", ["", "\n", "\n\n    seen = '\x0c'\n"])
-def test_a_diff_can_be_applied(end: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("feed", ["\n", "\r\n"])
+def test_a_diff_can_be_applied(end: str, feed: str, tmp_path: Path) -> None:
     text = (
         "opt = torch.optim.SGD(model.parameters(), 0.1)\n\x0c\nfor x in data:\n    loss = f(x)\n\n"
         f"    loss.backward()\n    opt.step(){end}"
     )
+    (tmp_path / "train.py").write_bytes(text.replace("\n", feed).encode())
+    text = Script.read(tmp_path / "train.py").text
     mended = mend(text, "missing-zero-grad")
-    assert mended is not None
-    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    assert mended is not None and mended.count(feed) == mended.count("\n")
     diff = as_diff(text, mended, "train.py").encode()
     subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True)
-    assert (tmp_path / "train.py").read_text(encoding="utf-8") == mended
+    assert (tmp_path / "train.py").read_bytes() == mended.encode()

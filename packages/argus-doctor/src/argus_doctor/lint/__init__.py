@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import re
 import sys
 import sysconfig
 import tokenize
@@ -41,10 +43,12 @@ class Script:
             ArgusError: It cannot be read, or is no Python.
         """
         try:
-            with tokenize.open(
-                path
-            ) as file:  # as Python reads it: by its byte order mark, or what it says of itself
-                text = file.read()
+            content = (
+                path.read_bytes()
+            )  # as Python reads it: by its byte order mark, or what it says of itself
+            text = content.decode(tokenize.detect_encoding(io.BytesIO(content).readline)[0])
+            if re.search(r"\r(?!\n)", text):  # to Python the end of a line, to nobody else
+                text = text.replace("\r\n", "\n").replace("\r", "\n")
             return cls(path, text, Tree(ast.parse(text)))
         except (OSError, UnicodeDecodeError) as error:
             what = f"cannot be read: {error}"
@@ -53,7 +57,7 @@ class Script:
             raise _too_deep(path) from error
         except (SyntaxError, ValueError) as error:
             place = f"{path}:{getattr(error, 'lineno', None) or 1}"
-            what = f"is not Python: {error}"
+            what = f"is not Python: {getattr(error, 'msg', error)}"
             raise ArgusError(what, where=place, remedy="give the training script") from error
 
     def suspicions(self) -> list[Suspicion]:
