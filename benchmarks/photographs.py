@@ -3,7 +3,7 @@
     python benchmarks/photographs.py bccd figure --seeds 0 1 2     # the figure; --weights random: without the base
     python benchmarks/photographs.py chess figure --seeds 0 1 2    # or cards
     python benchmarks/photographs.py bccd queries --weights random --steps 800   # learned against proposals
-    python benchmarks/photographs.py bccd curve                    # 10, 25, 50, 100 % of the photographs
+    python benchmarks/photographs.py bccd curve                    # with 10, 25 and 50 of the photographs
     python benchmarks/photographs.py chess ablations               # one part of the recipe changed at a time
 
 Goes the README's way: ``argus data convert``, ``argus init``, ``argus train``, ``argus eval``; what a user would not
@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -67,18 +68,18 @@ ABLATIONS = {
     "two-proposals-an-object": ["detection_positives_per_object=2"],
     "no-scaling": ["scale_min=1", "scale_max=1"],
 }
-SHARES = (0.1, 0.25, 0.5, 1.0)
+FEW = (10, 25, 50)
 PLAIN = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 """What makes a machine a plain one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training run."""
+    """One training run; with so many photographs of the training split, or all."""
 
     name: str
     overrides: list[str]
-    share: float = 1.0
+    photographs: int | None = None
     read_test: bool = True
 
 
@@ -92,8 +93,8 @@ def trials(study: str, seeds: list[int], ablations: list[str]) -> Iterator[Trial
             yield Trial(f"proposals-{seed}", common)
             yield Trial(f"learned-{seed}", [*common, *ONE_TO_ONE])
         elif study == "curve":
-            for share in SHARES:
-                yield Trial(f"{share:.0%}-{seed}", common, share)
+            for photographs in FEW:
+                yield Trial(f"{photographs}-{seed}", common, photographs)
         else:
             for name in ablations:
                 yield Trial(f"{name}-{seed}", [*common, *ABLATIONS[name]], read_test=False)
@@ -128,18 +129,25 @@ def prepare(name: str, start: str) -> tuple[Path, Path]:
         "--overwrite",
         accept=(0, 1),
     )
-    config = WORK / f"{name}.yaml"
+    return data, initialised(data, start)
+
+
+def initialised(data: Path, start: str) -> Path:
+    """The configuration that ``argus init`` writes for a data set."""
+    config = data.with_suffix(".yaml")
     config.write_text(argus("init", data, "--model", start), encoding="utf-8")
-    return data, config
+    return config
 
 
-def share_of(data: Path, share: float) -> Path:
-    """A train file with a share of the photographs, chosen by chance; each larger share holds the smaller ones."""
+def few_of(data: Path, photographs: int) -> Path:
+    """The data set with so many training photographs, chosen by chance; a larger number holds a smaller one's."""
     lines = (data / "train.jsonl").read_text("utf-8").splitlines(keepends=True)
     random.Random(0).shuffle(lines)
-    file = data / f"train_{share:.2f}.jsonl"
-    file.write_text("".join(lines[: round(share * len(lines))]), encoding="utf-8")
-    return file
+    few = data.with_name(f"{data.name}-{photographs}")
+    shutil.rmtree(few, ignore_errors=True)
+    shutil.copytree(data, few)
+    (few / "train.jsonl").write_text("".join(lines[:photographs]), encoding="utf-8")
+    return few
 
 
 def held_out(run: Path, checkpoint: str) -> dict[str, float]:
@@ -151,16 +159,18 @@ def held_out(run: Path, checkpoint: str) -> dict[str, float]:
 
 
 def run_trial(
-    trial: Trial, config: Path, data: Path, folder: Path, common: list[str], processes: int
+    trial: Trial, config: Path, data: Path, folder: Path, common: list[str], processes: int, start: str
 ) -> dict[str, Any]:
     """Trains, and reads the test split once."""
     run = folder / trial.name
-    train = data / "train.jsonl" if trial.share == 1 else share_of(data, trial.share)
+    if trial.photographs is not None:
+        data = few_of(data, trial.photographs)
+        config = initialised(data, start)
     overrides = [*common, *trial.overrides]
     began = time.perf_counter()
     trained = json.loads(
         argus(
-            "train", config, f"train={train}", f"output_dir={run}", f"run_name={folder.name}-{trial.name}",
+            "train", config, f"output_dir={run}", f"run_name={folder.name}-{trial.name}",
             "--processes", str(processes), "--json", *overrides,
         )
     )  # fmt: skip
@@ -168,7 +178,7 @@ def run_trial(
         "name": trial.name,
         "overrides": overrides,
         "processes": processes,
-        "images": sum(1 for _ in train.open(encoding="utf-8")),
+        "images": sum(1 for _ in (data / "train.jsonl").open(encoding="utf-8")),
         "steps": trained["steps"],
         "wall_minutes": round((time.perf_counter() - began) / 60, 1),
         "train_minutes": round(trained["train_seconds"] / 60, 1),
@@ -240,7 +250,7 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{today}-{name}.json"
     for trial in trials(asked.study, asked.seeds, asked.only):
-        done = run_trial(trial, config, data, WORK / name, common, asked.processes)
+        done = run_trial(trial, config, data, WORK / name, common, asked.processes, start)
         result["runs"].append(done)
         file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         test = (

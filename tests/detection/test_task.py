@@ -24,6 +24,7 @@ from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.matched_predictions import MatchedPredictions
+from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict import Predictor
@@ -288,12 +289,21 @@ def test_memory_is_counted_of_a_way_that_no_table_offers(make_task: MakeTask) ->
 def test_a_step_is_timed_for_each_size(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_task("per_device_train_batch_size=2", "device=cpu").config
     tokens: list[int] = []
-    forward = ArgusForDetection.forward
-    monkeypatch.setattr(
-        ArgusForDetection,
-        "forward",
-        lambda self, **batch: tokens.append(int(batch["mm_token_type_ids"].sum())) or forward(self, **batch),
-    )
+    forward, shape = ArgusForDetection.forward, DetectionTask.model_config
+
+    def stored_in_half(self: DetectionTask) -> ArgusDetectionConfig:
+        config = shape(self)
+        for part in (config.qwen_config, config.text_sizes, config.vision_sizes):
+            part.dtype = torch.bfloat16
+        return config
+
+    def noted(self: ArgusForDetection, **batch: Any) -> Any:
+        assert {p.dtype for p in self.parameters()} == {torch.float32}  # as training holds them
+        tokens.append(int(batch["mm_token_type_ids"].sum()))
+        return forward(self, **batch)
+
+    monkeypatch.setattr(DetectionTask, "model_config", stored_in_half)
+    monkeypatch.setattr(ArgusForDetection, "forward", noted)
     # Which of the two is more, a busy machine decides as well. The first step sets memory up.
     assert min(step_time.seconds_per_step(config, 100, 4)) > 0
     assert tokens == [8, 200, 8, 200, 8, 200, 8]

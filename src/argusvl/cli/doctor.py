@@ -227,8 +227,11 @@ def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
     if not diff:
         _answer(found, as_json)
     else:
-        typer.echo(mended_as_diff(script, found), nl=False)
+        edits = mended_as_diff(script, found)
+        typer.echo(edits, nl=False)
         print_findings(found, console())  # what goes to stdout is for `git apply`
+        if found and not edits:
+            say("No diff: none of this has an edit that is sure to be safe.")
     return found
 
 

@@ -303,7 +303,7 @@ class DetectionTask:
                 folder,
                 config=self._checkpoint_config(folder, head),
                 head_dtype=torch.float32,
-                **self._stock_options(),
+                **self.stock_options(),
             )
             if model.config.second_eye != (eye := head["second_eye"]):
                 model.set_second_eye(eye)
@@ -312,7 +312,7 @@ class DetectionTask:
                 else:
                     logger.info("the head of %s gets a second eye, %s, with ImageNet's weights", folder, eye)
         else:
-            model = add_detection_head(folder, head, **self._stock_options())
+            model = add_detection_head(folder, head, **self.stock_options())
         if section.peft is not None:
             self._add_adapter(model, section.peft)
         elif model.adapter is not None:
@@ -335,7 +335,7 @@ class DetectionTask:
         bags = {tuple(sorted(encode(label, add_special_tokens=False))) for label in self.labels}
         return len(bags) < len(self.labels)
 
-    def _stock_options(self) -> dict[str, Any]:
+    def stock_options(self) -> dict[str, Any]:
         """How the stock part is loaded: float32 where it trains, what is configured where it is frozen."""
         section = self.config.model
         held = "float32" if section.peft is None else section.peft.base_dtype

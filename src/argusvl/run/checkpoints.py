@@ -404,7 +404,8 @@ def read_best(run: str | Path) -> BestCheckpoint | None:
         best = BestCheckpoint(**_read_json(path))
         path_inside(Path(run), best.checkpoint, stated_in=path)
         if type(best.step) is not int or type(best.value) not in (int, float):
-            raise TypeError(f"step {best.step!r}, {best.metric} {best.value!r}")
+            raise TypeError("step or value is no number")
     except TypeError as error:
-        raise _damaged(path, f"is no record of a best checkpoint: {error}", "delete it") from error
+        what = "is no record of a best checkpoint, which has checkpoint, step, metric and value"
+        raise _damaged(path, what, "delete it") from error
     return best

@@ -58,9 +58,12 @@ def _check(given: argparse.Namespace) -> int:
 
     script = Script.read(given.script)
     found = script.findings()
-    if given.diff:
-        sys.stdout.write(mended_as_diff(script, found))
-    return _tell(found, given.json, to_stderr=given.diff)
+    edits = mended_as_diff(script, found) if given.diff else ""
+    sys.stdout.write(edits)
+    code = _tell(found, given.json, to_stderr=given.diff)
+    if found and given.diff and not edits:
+        Console(stderr=True).print("No diff: none of this has an edit that is sure to be safe.")
+    return code
 
 
 def _log(given: argparse.Namespace) -> int:

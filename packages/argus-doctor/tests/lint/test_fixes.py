@@ -230,15 +230,17 @@ def test_what_shares_a_line_with_the_fault_is_not_lost() -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.parametrize("end", ["", "\n", "\n\n    seen = '\x0c'\n"])
 @pytest.mark.parametrize("feed", ["\n", "\r\n"])
-def test_a_diff_can_be_applied(end: str, feed: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["train.py", "my train.py"])
+def test_a_diff_can_be_applied(name: str, end: str, feed: str, tmp_path: Path) -> None:
     text = (
         "opt = torch.optim.SGD(model.parameters(), 0.1)\n\x0c\nfor x in data:\n    loss = f(x)\n\n"
         f"    loss.backward()\n    opt.step(){end}"
     )
-    (tmp_path / "train.py").write_bytes(text.replace("\n", feed).encode())
-    text = Script.read(tmp_path / "train.py").text
+    (tmp_path / name).write_bytes(text.replace("\n", feed).encode())
+    text = Script.read(tmp_path / name).text
     mended = mend(text, "missing-zero-grad")
     assert mended is not None and mended.count(feed) == mended.count("\n")
-    diff = as_diff(text, mended, "train.py").encode()
+    diff = as_diff(text, mended, name).encode()
+    assert diff.startswith(b"--- a/train.py\n" if name == "train.py" else b"--- a/my train.py\t\n")
     subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True)
-    assert (tmp_path / "train.py").read_bytes() == mended.encode()
+    assert (tmp_path / name).read_bytes() == mended.encode()

@@ -84,6 +84,18 @@ def test_what_a_run_survives_is_no_death(before: str, after: str, cause: str, di
     assert diagnosed(before + OOM + after).cause == cause
 
 
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_log_that_ends_with_a_loss_that_is_no_number_gets_a_hint_and_no_cause(
+    last: int, diagnosed: Diagnosed
+) -> None:
+    losses = ["0.9", "0.8", "0.7", "0.6", *["nan"] * last]
+    log = "".join(f"step {k} loss: {value}\n" for k, value in enumerate(losses))
+    judged = diagnosed(log)
+    assert judged.cause == "none"
+    assert [(one.severity, one.numbers["step"]) for one in judged.findings] == [("hint", 4)]
+    assert diagnosed(log + "step 9 loss: 0.5\n").findings == []
+
+
 def test_a_rank_that_prints_a_little_longer_does_not_hide_the_death_of_another(diagnosed: Diagnosed) -> None:
     died = "".join(f"[rank1]: {line}\n" for line in OOM.splitlines())
     others = "[rank0]: step 2 loss 1\n[rank2]: step 2 loss 1\n[rank0]: step 3 loss 1\n"

@@ -42,6 +42,9 @@ def seconds_per_step(config: DetectionRunConfig, *image_tokens: int) -> list[flo
     words = shape_of_model.text_sizes  # the tokens of images come last, and a new vocabulary may be smaller
     words.vocab_size = max(words.vocab_size, shape_of_model.qwen_config.image_token_id + 1)
     model = ArgusForDetection(shape_of_model)
+    model.qwen.to(
+        task.stock_options()["dtype"]
+    )  # as its weights are loaded, whatever type they are stored in
     model.loss_settings = task.loss_settings()
     model.to(device).train()  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
     compute_in(decide(config.training.bf16, device), model)

@@ -71,7 +71,9 @@ def place(text: str, slug: str, where: str = "") -> int | None:
 def as_diff(text: str, mended: str, path: Path | str) -> str:
     """The change as a unified diff, as ``git apply`` takes it."""
     before, after = lines_of(text), lines_of(mended)
-    lines = difflib.unified_diff(before, after, f"a/{path}", f"b/{path}", n=2)
+    # A tab ends the name of a file whose name has a space: patch would take its first word.
+    name = f"{path}\t" if " " in str(path) else path
+    lines = difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", n=2)
     return "".join(one if one.endswith("\n") else f"{one}\n\\ No newline at end of file\n" for one in lines)
 
 

@@ -54,6 +54,8 @@ def judge(contents: Contents) -> Diagnosis:
     if cause != "none":
         shown = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
         findings.insert(0, finding(SLUGS[cause], where, shown, numbers={"cause": cause}))
+    else:
+        findings += _ends_without_a_number(contents.curves.main_loss())
     return Diagnosis(cause, where, findings)
 
 
@@ -65,6 +67,16 @@ def _death(contents: Contents) -> tuple[Cause, str, str]:
             step, where = lost.tail_start
             return "nan_loss", where, f"{lost.name} is no number from step {step:g} to the end"
     return ("none", "", "") if first is None else (first.cause, first.where, first.text)
+
+
+def _ends_without_a_number(loss: Curve | None) -> list[Finding]:
+    """A hint where only the very last of many losses are no numbers: too few to say that it would have stayed so."""
+    if loss is None or loss.tail_start is None or not loss.bad_tail == loss.not_finite > 0 or loss.count < 5:
+        return []
+    step, where = loss.tail_start
+    what = f"{loss.name} is no number at step {step:g}, where the log ends; one batch without a target does that, too"
+    numbers = {"curve": loss.name, "step": step, "count": loss.not_finite}
+    return [finding("instability", where, what, numbers=numbers, certain=False)]
 
 
 def lost_loss(curves: Curves) -> Curve | None:

@@ -215,7 +215,9 @@ def load_tokenizer(folder: str | Path) -> TokenizersBackend:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
         raise CheckpointError(
-            f"the tokenizer cannot be read: {error}", where=folder, remedy="copy the tokenizer files again"
+            f"the tokenizer cannot be read ({type(error).__name__}: {error})",
+            where=folder,
+            remedy="copy the tokenizer files again",
         ) from error
     if not isinstance(tokenizer, TokenizersBackend):
         raise CheckpointError(
