@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.pipeline.lease import parts_of
+from argusvl.recognition.pipeline.lease import networks_of
 from argusvl.recognition.verification.pictures import Pictures
 from argusvl.recognition.verification.verdict import Verdict, verdict
 
@@ -51,25 +51,27 @@ def _shape(backbone: Backbone, vectors: Tensor, number: int) -> Verdict:
 
 
 def _parameters(backbone: Backbone) -> Verdict:
-    """All tensors that the backbone holds: those of numbers in float32, all of its modules' on its device."""
-    parts = parts_of(backbone)
-    modules = [part for part in parts if isinstance(part, nn.Module)]
+    """All parameters and buffers: those of numbers in float32, all of them on the backbone's device."""
+    modules = _modules(backbone)
+    slug = "parameters-mixed"
+    if not modules:
+        return verdict(slug, None, "the backbone has no modules whose parameters could be looked at")
     owned = {id(t): t for module in modules for t in itertools.chain(module.parameters(), module.buffers())}
     wanted = _place(backbone.device)
     kinds: Counter[str] = Counter()
     wrong = 0
-    for tensor in owned.values() or [part for part in parts if isinstance(part, Tensor)]:
+    for tensor in owned.values():
         kinds[f"{_dtype(tensor.dtype)} on {tensor.device}"] += 1
         other_type = tensor.is_floating_point() and tensor.dtype != torch.float32
         wrong += other_type or _place(tensor.device) != wanted
-    figure = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()) or "no tensor found"
+    figure = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
     values = {"kinds": dict(kinds), "device": str(backbone.device), "wrong": wrong}
-    return verdict("parameters-mixed", wrong == 0 and bool(kinds), figure, values)
+    return verdict(slug, wrong == 0, figure, values)
 
 
 def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether a module in training mode changes the vectors; many kinds do the same in both modes."""
-    modules = [part for part in parts_of(backbone) if isinstance(part, nn.Module)]
+    modules = _modules(backbone)
     training = [module for module in modules if module.training]
     figure = f"{len(training)} of {len(modules)} modules in training mode"
     changes = False
@@ -109,13 +111,18 @@ def _watched(backbone: Backbone) -> Iterator[Counter[tuple[torch.dtype, torch.de
             if isinstance(value, Tensor) and value.is_floating_point():
                 seen[value.dtype, value.device] += 1
 
-    modules = [part for part in parts_of(backbone) if isinstance(part, nn.Module)]
+    modules = _modules(backbone)
     hooks = [module.register_forward_pre_hook(note, with_kwargs=True) for module in modules]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _modules(backbone: Backbone) -> list[nn.Module]:
+    """Each once: a network may be an attribute, and its head another."""
+    return list(dict.fromkeys(module for network in networks_of(backbone) for module in network.modules()))
 
 
 def _dtype(dtype: torch.dtype) -> str:
