@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ConfigError
+from argusvl.core.model_shapes import Layers, ModelShape, Share, Size
 
 SMALL, EFFICIENTNET, HUB = "small", "efficientnet-lite0", "hub"
 ENCODERS = (SMALL, EFFICIENTNET, HUB)
@@ -25,8 +26,8 @@ SYMMETRIES = {
 KINDS_OF_SYMMETRY = ("none", "box", "axial", "axial_flip", "sphere")
 
 
-class HandConfig(PreTrainedConfig):
-    """Shape of an :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
+class HandShape(ModelShape):
+    """The fields of :class:`HandConfig`; ``config.json`` may leave out what has a default.
 
     Attributes:
         image_size: Side of the square crops, pixels; a multiple of 32.
@@ -51,6 +52,32 @@ class HandConfig(PreTrainedConfig):
         objects: Names of the objects that may be held, in the order of a batch's ``object_kind``.
         object_symmetries: Of objects by name: one of ``none``, ``box`` (half turns about three axes), ``axial`` (any
             turn about z), ``axial_flip`` (and upside down) or ``sphere``; others as :data:`SYMMETRIES` has it.
+    """
+
+    image_size: Annotated[int, Field(ge=32, le=4096)] = 128
+    encoder: str = SMALL
+    encoder_config: dict[str, Any] | None = None
+    encoder_channels: list[Size] = Field(
+        default_factory=lambda: [24, 48, 96, 160, 192], min_length=5, max_length=5
+    )
+    encoder_stages: int = 7
+    encoder_layers: Layers = 2
+    encoder_frozen_stages: Annotated[int, Field(ge=0, le=1000)] = 0
+    positions: bool = True
+    hidden_size: Size = 128
+    num_layers: Layers = 2
+    num_heads: Size = 4
+    ffn_size: Size = 256
+    num_refinement_steps: Annotated[int, Field(ge=0, le=100)] = 2
+    sigma_reparam: bool = True
+    dropout: Share = 0.0
+    wide_initialisation: bool = False
+    objects: list[str] | None = None
+    object_symmetries: dict[str, str] | None = None
+
+
+class HandConfig(PreTrainedConfig):
+    """Shape of an :class:`~argusvl.manipulation.model.modeling.ArgusForHands`: the fields of :class:`HandShape`.
 
     Raises:
         ConfigError: A value is none of those named, or sizes do not divide.
@@ -58,34 +85,22 @@ class HandConfig(PreTrainedConfig):
 
     model_type = "argus_hand"
 
-    image_size: int = 128
-    encoder: str = SMALL
-    encoder_config: Any = None
-    encoder_channels: list[int] = field(default_factory=lambda: [24, 48, 96, 160, 192])
-    encoder_stages: int = 7
-    encoder_layers: int = 2
-    encoder_frozen_stages: int = 0
-    positions: bool = True
-    hidden_size: int = 128
-    num_layers: int = 2
-    num_heads: int = 4
-    ffn_size: int = 256
-    num_refinement_steps: int = 2
-    sigma_reparam: bool = True
-    dropout: float = 0.0
-    wide_initialisation: bool = False
-    objects: list[str] = field(default_factory=list)
-    object_symmetries: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        if isinstance(self.encoder_config, dict):
-            values = dict(self.encoder_config)
-            self.encoder_config = CONFIG_MAPPING[values.pop("model_type")](**values)
+    def __init__(self, **kwargs: Any) -> None:
+        shape = {
+            name: kwargs.pop(name, field.get_default(call_default_factory=True))
+            for name, field in HandShape.model_fields.items()
+        }
+        if isinstance(shape["encoder_config"], dict):
+            values = dict(shape["encoder_config"])
+            shape["encoder_config"] = CONFIG_MAPPING[values.pop("model_type")](**values)
         # Any sequence may be given, and null for nothing.
-        self.encoder_channels, self.objects = list(self.encoder_channels), list(self.objects or ())
-        self.object_symmetries = dict(self.object_symmetries or {})
+        shape["encoder_channels"] = list(shape["encoder_channels"])
+        shape["objects"] = list(shape["objects"] or ())
+        shape["object_symmetries"] = dict(shape["object_symmetries"] or {})
+        for name, value in shape.items():
+            setattr(self, name, value)
         self._check()
-        super().__post_init__(**kwargs)
+        super().__init__(**kwargs)
 
     def symmetry_of(self, name: str) -> str:
         """One of :data:`KINDS_OF_SYMMETRY`."""

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.core.model_shapes import Layers, ModelShape, Share, Size, check_shape
+from argusvl.core.model_shapes import check_shape
 from argusvl.core.weight_files import check_finite, check_floats
-from argusvl.manipulation.model.configuration import HandConfig
+from argusvl.manipulation.model.configuration import HandConfig, HandShape
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.run.checkpoints import verify_checkpoint
 
 _AGAIN = "copy the checkpoint again, or use another one"
-
-
-class HandShape(ModelShape):
-    """Schema of the fields of :class:`HandConfig`; ``config.json`` may leave out what has a default."""
-
-    image_size: Annotated[int, Field(ge=32, le=4096)] = 128
-    encoder: str = "small"
-    encoder_config: dict[str, Any] | None = None
-    encoder_channels: Annotated[list[Size], Field(min_length=5, max_length=5)] | None = None
-    encoder_stages: int = 7
-    encoder_layers: Layers = 2
-    encoder_frozen_stages: Annotated[int, Field(ge=0, le=1000)] = 0
-    positions: bool = True
-    hidden_size: Size = 128
-    num_layers: Layers = 2
-    num_heads: Size = 4
-    ffn_size: Size = 256
-    num_refinement_steps: Annotated[int, Field(ge=0, le=100)] = 2
-    sigma_reparam: bool = True
-    dropout: Share = 0.0
-    wide_initialisation: bool = False
-    objects: list[str] | None = None
-    object_symmetries: dict[str, str] | None = None
 
 
 def load_config(folder: Path) -> HandConfig:
