@@ -150,7 +150,6 @@ class TestTable:
             (["--shots", "-1"], "the shots are [-1]"),
             (["--shots", "5"], "class apple has 4"),
             (["--unknown", "lemon"], "no class is called lemon"),
-            (["--unknown", "plum", "--unknown-count", "1"], "both --unknown and --unknown-count"),
             (["--category", "fruits"], "fruits: no such category"),
             (["--seeds", "0"], "--seeds"),
             (["--format", "html"], "--format"),

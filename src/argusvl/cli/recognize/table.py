@@ -56,9 +56,6 @@ def table(
             metavar="CLASS,…", help="Classes without an example: how well are they told from the others?"
         ),
     ] = None,
-    unknown_count: Annotated[
-        int, typer.Option(min=0, help="Instead: how many classes each seed draws to be unknown.")
-    ] = 0,
     template: Annotated[
         str, typer.Option(help="Sentence for a class's name, {}, where --shots has 0.")
     ] = "a photo of a {}.",
@@ -108,7 +105,6 @@ def table(
                 seeds=seeds,
                 classifier=classifier,
                 unknown=_listed("--unknown", unknown) if unknown is not None else (),
-                unknown_count=unknown_count,
             ),
             Recipe(features, views or ("four" if features == "rich" else "one"), lane, template),
             layout=parse_layout(layout),

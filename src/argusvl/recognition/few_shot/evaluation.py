@@ -37,14 +37,12 @@ class Protocol:
         seeds: Draws; the seeds are 0, 1, ….
         classifier: A key of the table.
         unknown: Classes of which no example is given.
-        unknown_count: Instead, how many classes each seed draws to be unknown.
     """
 
     shots: tuple[int, ...]
     seeds: int
     classifier: str
     unknown: tuple[str, ...] = ()
-    unknown_count: int = 0
 
     def __post_init__(self) -> None:
         if not self.shots or min(self.shots) < 0:
@@ -54,13 +52,6 @@ class Protocol:
             )
         if self.seeds < 1:
             raise ConfigError(f"the seeds are {self.seeds}", remedy="give at least one: --seeds 10")
-        if self.unknown and self.unknown_count:
-            raise ConfigError("both --unknown and --unknown-count are given", remedy="give one of them")
-
-    @property
-    def open_set(self) -> bool:
-        """Whether some classes are unknown."""
-        return bool(self.unknown or self.unknown_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +221,10 @@ def evaluate(backbone: str, categories: Sequence[CategoryFeatures], protocol: Pr
 
 
 def draw(seed: int, category: str, label: str, available: int, shots: int) -> NDArray[np.int64]:
-    """Which of a class's examples a seed draws."""
-    return _generator(seed, category, label).permutation(available)[:shots]
+    """Which of a class's examples a seed draws: it depends on these numbers and names alone, on every machine."""
+    text = repr((seed, category, label)).encode("utf-8", "surrogatepass")
+    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(text).digest()[:8], "big"))
+    return generator.permutation(available)[:shots]
 
 
 @dataclass(frozen=True)
@@ -255,11 +248,7 @@ class _Trial:
 
 def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol) -> _Trial:
     labels = sorted(category.support)
-    unknown = set(protocol.unknown)
-    if protocol.unknown_count:
-        order = _generator(seed, category.name, None).permutation(len(labels))
-        unknown = {labels[number] for number in order[: protocol.unknown_count]}
-    known = [label for label in labels if label not in unknown]
+    known = [label for label in labels if label not in protocol.unknown]
     number_of = {label: number for number, label in enumerate(known)}
     truths = np.array([number_of.get(truth, -1) for truth in category.truths])
     if shots:
@@ -272,7 +261,7 @@ def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol
         if (truths == number).any()
     }
     open_set = {}
-    if scores is not None and protocol.open_set:
+    if scores is not None and protocol.unknown:
         # Queries of classes that never had an example are unknown as well, where anything is.
         is_known = truths >= 0
         seen, strange = scores[is_known], scores[~is_known]
@@ -295,7 +284,7 @@ def _by_examples(
     numbers = np.repeat(np.arange(len(known)), shots)
     support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
     scores = find_classifier(protocol.classifier).fit(support, numbers, len(known))
-    if not protocol.open_set:
+    if not protocol.unknown:
         # Of a transductive classifier, queries that are of no known class would change the answers.
         is_known = np.array([truth in drawn for truth in category.truths])
         answers = np.full(len(is_known), -1)
@@ -328,8 +317,6 @@ def _check(categories: Sequence[CategoryFeatures], protocol: Protocol) -> None:
     short = []
     for category in categories:
         known = [label for label in category.support if label not in protocol.unknown]
-        if protocol.unknown_count:
-            known = known[: max(0, len(known) - protocol.unknown_count)]
         if len(known) < 2:
             raise ConfigError(
                 f"{printable(category.name)}: {len(known)} known class{'' if len(known) == 1 else 'es'} "
@@ -341,7 +328,7 @@ def _check(categories: Sequence[CategoryFeatures], protocol: Protocol) -> None:
                 f"{printable(category.name)}: no query is of a known class",
                 remedy="make other classes unknown, or add queries of the known ones",
             )
-        if protocol.open_set and not protocol.unknown_count and set(category.truths) <= set(known):
+        if protocol.unknown and set(category.truths) <= set(known):
             raise ConfigError(
                 f"{printable(category.name)}: no query is of an unknown class",
                 remedy="name classes that the queries have, or measure without --unknown",
@@ -388,9 +375,3 @@ def _spreads(figures: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
         values = [f[name] for f in figures]
         found[name] = Spread(fmean(values), stdev(values) if len(values) > 1 else None)
     return found
-
-
-def _generator(seed: int, category: str, label: str | None) -> np.random.Generator:
-    """Its numbers depend on these three alone, on every machine."""
-    text = repr((seed, category, label)).encode("utf-8", "surrogatepass")
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(text).digest()[:8], "big"))

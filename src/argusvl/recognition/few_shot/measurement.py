@@ -70,7 +70,6 @@ class Measured:
             "seeds": self.protocol.seeds,
             "shots": list(self.protocol.shots),
             "unknown": list(self.protocol.unknown),
-            "unknown_count": self.protocol.unknown_count,
             "backbones": self.backbones,
             "categories": self.categories,
             **tables.to_json(self.rows),
