@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from argus_doctor.wording import did_you_mean
-from argusvl.config.loading import flat
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import read_json_object
 from argusvl.core.strict_json import finite_number
+from argusvl.core.wording import flat
 
 AUTO = "auto"
 """As transformers has it: the value is ours."""

@@ -233,12 +233,3 @@ def _entries_of(value: Mapping[str, Any], prefix: KeyPath, source: str) -> Itera
             yield from _entries_of(item, path, source)
         else:
             yield Entry(path, item, source)
-
-
-def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of nested sections as paths with dots, and their values."""
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

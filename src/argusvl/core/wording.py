@@ -1,8 +1,9 @@
-"""How messages for people say numbers and names."""
+"""How messages for people say numbers and names; keys of nested mappings by their dotted names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from argus_doctor.wording import listed as listed
 
@@ -27,3 +28,12 @@ def listed_below(items: Sequence[str], most: int) -> str:
     """The same with a line for each, begun by a line break."""
     shown = [*items[:most], *([f"and {len(items) - most} more"] if len(items) > most else [])]
     return "".join(f"\n  {line}" for line in shown)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of nested mappings as paths with dots, and their values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -28,12 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argusvl.config.loading import flat
 from argusvl.core.appending import read_objects
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path, require_folder
 from argusvl.core.strict_json import finite_number
+from argusvl.core.wording import flat
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.visual.json_files import bad_value, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits

@@ -12,7 +12,6 @@ from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import TrainingArguments
 
-from argusvl.config.loading import flat
 from argusvl.config.schema import RunConfig
 from argusvl.config.trainer_arguments import OURS
 from argusvl.core.environment import environment
@@ -20,6 +19,7 @@ from argusvl.core.errors import ConfigError
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
 from argusvl.core.threads import usable_cores
+from argusvl.core.wording import flat
 from argusvl.training.launch import processes_of_launcher
 from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.protocol import ParameterGroup

@@ -14,13 +14,14 @@ import transformers
 from transformers import TrainerCallback
 
 from argusvl.config.key_index import KeyIndex
-from argusvl.config.loading import flat, to_yaml
+from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import flat
 from argusvl.run import checkpoints
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE
 from argusvl.run.lock import refuse_foreign, run_lock

@@ -26,10 +26,10 @@ from argus_doctor.record.parameters import ParameterRecord
 from argus_doctor.record.tensors import statistics
 from argus_doctor.suspicion import Suspicion, median
 from argus_doctor.watch import is_look
-from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
 from argusvl.core.figures import SPREAD, spec_of
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import flat
 from argusvl.training.listeners import Listener
 from argusvl.training.parameter_groups import AssignedGroup
 from argusvl.training.remedy_table import change_of

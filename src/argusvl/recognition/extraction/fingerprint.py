@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from argusvl.core.errors import DataError
+from argusvl.core.wording import flat
 from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
 from argusvl.recognition.decoding import Lane, decoder_versions
 
@@ -98,7 +99,7 @@ def require_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: ob
     Raises:
         DataError: Some differ; each is named by its dotted name, an absent one has the value ``None``.
     """
-    old, new = dict(_flat(stored)), dict(_flat(wanted))
+    old, new = dict(flat(stored)), dict(flat(wanted))
     lines = [
         f"\n  {name}: the store has {old.get(name)!r}, now it is {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
@@ -106,11 +107,3 @@ def require_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: ob
     ]
     if lines:
         raise DataError(f"the store was made in another way:{''.join(lines)}", where=where, remedy=remedy)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
