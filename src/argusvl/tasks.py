@@ -27,7 +27,7 @@ Part = Literal[
 ]
 
 DEFAULT_TASK = "detection"
-"""Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
+"""Of checkpoints that name none: folders in hub layout, and what ships."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def check_head(own: Mapping[str, Tensor], file: Path) -> None:
     others = [
         n
         for n in sorted(own.keys() & stored.keys())
-        # One value is one value: the scale of type scores was saved as a scalar once.
+        # One value is one value: the scale of type scores is a scalar in argus-tiny's file.
         if own[n].shape != stored[n] and not (own[n].numel() == math.prod(stored[n]) == 1)
     ]
     if missing or unexpected or others:
