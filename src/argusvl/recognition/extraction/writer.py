@@ -41,7 +41,6 @@ _CHANGED_REMEDY = (
     "bring the images back as they were and give the same command again, or extract into another folder with "
     "--out NEW --reuse {store}: what is in this store is then not computed again"
 )
-_REMEDY = "bring the file back from a copy, or extract into another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ class StoreWriter:
                     f"the ledger is damaged: found {entry.path!r} with row {entry.row}, expected {expected!r} with "
                     f"row {rows}",
                     where=f"{self.folder / LEDGER}, line {inputs}",
-                    remedy=_REMEDY,
+                    remedy=REMEDY,
                 )
             rows += entry.row is not None
             batch.append(entry)
@@ -227,7 +226,7 @@ class StoreWriter:
             raise DataError(
                 f"the store is damaged: this file has not the {len(entries)} rows of the ledger",
                 where=file,
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
 
     def _ends_shard(self, inputs: int) -> bool:
@@ -245,7 +244,7 @@ class StoreWriter:
             raise DataError(
                 f"the store is damaged: the vectors of {shard_file(self.folder, number).name} are missing",
                 where=raw,
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
         vectors = np.frombuffer(data[:size], dtype="<f4").reshape(len(entries), self.header.dimension)
         content = shard_bytes(entries, vectors, self.header.fingerprint_sha256)
