@@ -45,6 +45,24 @@ def emitted(module: ast.Module) -> Iterator[str]:
                 yield one.value
 
 
+def test_a_finding_comes_back_from_its_json() -> None:
+    one = finding(
+        "loss-broadcast", "run/", "flat at 2.3", numbers={"step": 7}, probability=0.5, certain=False
+    )
+    assert Finding.from_json(json.loads(json.dumps(one.to_json()))) == one
+    later = one.to_json() | {"id": "Z-999", "kind": "of-a-later-version"}
+    assert str(Finding.from_json(later)).startswith("run/: of-a-later-version: flat at 2.3")
+    assert Finding.from_json(later).id == "Z-999"
+
+
+@pytest.mark.parametrize("change", [{"what": 3}, {"severity": "odd"}, {"where": None}])
+def test_what_is_no_finding_is_refused(change: dict[str, object]) -> None:
+    told = finding("loss-broadcast", "run/", "flat").to_json()
+    for value in (told | change, [told], "loss-broadcast"):
+        with pytest.raises(ValueError, match="it needs kind, severity, where, what, remedy"):
+            Finding.from_json(value)
+
+
 def test_every_finding_that_a_verb_can_make_has_an_entry(repository: Path) -> None:
     slugs = {slug for module in sources(repository) for slug in emitted(module)}
     assert len(slugs) > 60 and slugs <= catalogue().keys()

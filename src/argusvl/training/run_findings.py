@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from argus_doctor.findings import Finding, finding
+from argus_doctor.findings import Finding
 from argus_doctor.logs.diagnosis import diagnose
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import require_folder
@@ -17,7 +16,6 @@ from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_OF_ITSELF = ("id", "kind", "severity", "where", "what", "remedy", "probability")
 
 
 def findings_of(run: Path) -> list[Finding]:
@@ -28,7 +26,11 @@ def findings_of(run: Path) -> list[Finding]:
     """
     require_folder(run, remedy="name the folder of a run: its output_dir")
     events = list(read_events(run))
-    told = [one for event in events if event.get("event") == "found" if (one := _read(event.get("finding")))]
+    told = []
+    for event in events:
+        if event.get("event") == "found":
+            with contextlib.suppress(ValueError):  # a line that somebody has changed
+                told.append(Finding.from_json(event.get("finding")))
     saved = [folder for _, folder in checkpoints.list_checkpoints(run)]
     logs = (folder / TRAINER_STATE for folder in (run, *reversed(saved)))  # the newest first
     log = next((path for path in logs if path.is_file()), None)
@@ -58,20 +60,3 @@ def follow(run: Path) -> Iterator[list[Finding]]:
         if last is not None and last["event"] == "stopped":
             return
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-
-
-def _read(value: Any) -> Finding | None:
-    """A finding from its JSON; ``None`` where this version does not know it."""
-    if not isinstance(value, Mapping):
-        return None
-    try:
-        return finding(
-            value["kind"],
-            value.get("where", ""),
-            value["what"],
-            numbers={key: one for key, one in value.items() if key not in _OF_ITSELF},
-            remedy=value.get("remedy"),
-            probability=value.get("probability"),
-        )
-    except KeyError:
-        return None

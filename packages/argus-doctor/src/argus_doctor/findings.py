@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import resources
 from pathlib import PurePath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from argus_doctor import CATALOGUES
 from argus_doctor.errors import ArgusError
@@ -140,6 +140,30 @@ class Finding:
             known["probability"] = self.probability
         place = {"where": self.where, "what": self.what, "remedy": self.remedy}
         return {"id": self.id, "kind": self.slug, "severity": self.severity, **place, **known}
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """A finding of a file, as :meth:`to_json` gave it; its kind may be one that this version does not know.
+
+        Raises:
+            ValueError: It is no object, one of its texts is missing, or its severity is none.
+        """
+        stated = dict(value) if isinstance(value, Mapping) else {}
+        texts = {name: stated.pop(name, None) for name in ("kind", "severity", "where", "what", "remedy")}
+        if not all(isinstance(text, str) for text in texts.values()) or texts["severity"] not in SEVERITIES:
+            raise ValueError(f"is no finding: it needs {', '.join(texts)}")
+        entry = catalogue().get(texts["kind"])
+        unknown, probability = stated.pop("id", ""), stated.pop("probability", None)
+        return cls(
+            id=printable(str(unknown)) if entry is None else entry.id,
+            slug=printable(texts["kind"]),
+            severity=texts["severity"],
+            where=printable(texts["where"]),
+            what=_told(texts["what"]),
+            numbers=stated,
+            remedy=_told(texts["remedy"]),
+            probability=probability if isinstance(probability, int | float) else None,
+        )
 
 
 def finding(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 import argusvl
-from argus_doctor.findings import SEVERITIES, Finding, catalogue
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text, write_text_atomically
 from argusvl.detection.data.findings import ABOUT
@@ -124,19 +125,14 @@ def _written(one: Finding) -> dict[str, Any]:
 def _read(value: Any) -> Finding:
     if isinstance(value, Finding):
         return value
-    texts = ("kind", "severity", "where", "what", "remedy")
-    if not isinstance(value, dict) or value.keys() - {"id", *texts, *ABOUT}:
+    one = Finding.from_json(value)
+    if one.numbers.keys() - set(ABOUT):
         raise ValueError("is no finding")
-    if not isinstance(value.get("box", []), list | None):
+    box = one.numbers.get("box")
+    if not isinstance(box, list | None):
         raise ValueError("the box of a finding is a list")
-    stated: dict[str, Any] = {name: value.get(name) for name in texts}
-    if not all(isinstance(text, str) for text in stated.values()) or stated["severity"] not in SEVERITIES:
-        raise ValueError(f"is no finding: it needs {', '.join(texts)}")
-    numbers = {name: value.get(name) for name in ABOUT}
-    numbers["box"] = None if numbers["box"] is None else tuple(numbers["box"])
-    slug = stated.pop("kind")
-    known = catalogue().get(slug)
-    return Finding(id=known.id if known else "", slug=slug, numbers=numbers, **stated)
+    numbers = {name: one.numbers.get(name) for name in ABOUT}
+    return replace(one, numbers=numbers | {"box": None if box is None else tuple(box)})
 
 
 class Manifest(_Part):
