@@ -125,6 +125,7 @@ def test_what_is_not_needed_is_said_with_its_reason(config: RunConfig, key: str)
     ("settings", "said"),
     [
         ({"zero_optimisation": {"stage": 2}}, "did you mean 'zero_optimization.stage'"),
+        ({"zero_optimization": [1]}, "zero_optimization is no object"),
         ({"zero_optimization": {"stage": "auto"}}, "zero_optimization.stage is 'auto'"),
         ({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}}}, "offload_param.device"),
         ({"fp16": {"enabled": True, "loss_scale": 0}}, "fp16.enabled"),

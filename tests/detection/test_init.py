@@ -108,6 +108,8 @@ def test_what_is_written_loads_and_the_run_can_start(seed: int, tmp_path: Path) 
         seed % 4 < 2 or (seed % 3 == 1 and config.data.num_teachers > 0)
     )
     assert any("no held-out" in note for note in starting.notes) == (config.data.val is None)
+    trained = len((data / "train.jsonl").read_text("utf-8").splitlines())
+    assert any("fewest" in note for note in starting.notes) == (trained < 10)
 
 
 def test_closed_vocabulary_in_english(tmp_path: Path) -> None:

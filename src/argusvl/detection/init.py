@@ -62,6 +62,9 @@ _PATIENCE = 3
 _FEW_HELD_OUT = 20
 """Pictures; a figure of fewer goes up and down by chance."""
 
+_FEW_TRAINED = 10
+"""Photographs, which made a useful detector of chess pieces; see docs/few-photographs.md."""
+
 _LENGTHS = {
     "random": (80, 3, 0, 16_800),
     "argus": (36, 2, 2_000, 9_600),
@@ -385,6 +388,10 @@ def _decide_files(draft: _Draft, survey: Survey, root: str | Path | None) -> Non
     )
     draft.put("data.teacher_pool", survey.pool and survey.pool.path.as_posix())
     draft.put("data.root", root if root is None else Path(root).as_posix())
+    if len(train) < _FEW_TRAINED:
+        draft.notes.append(
+            f"{counted(len(train), 'training record')}: {_FEW_TRAINED} are the fewest that were seen to make a useful detector"
+        )
     draft.put("training.output_dir", f"runs/{name}")
     draft.put("training.run_name", name)
     if survey.val is None:
