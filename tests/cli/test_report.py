@@ -79,7 +79,7 @@ def test_a_damaged_file_is_the_users_mistake_and_leaves_no_report(
 ) -> None:
     (tmp_path / "figures.json").write_text('{"AP50": ')
     assert run(["report", str(tmp_path)]) == 2
-    assert "figures.json: not valid JSON" in capsys.readouterr().err
+    assert "figures.json: is damaged: malformed JSON" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
 
 

@@ -154,7 +154,7 @@ def test_what_is_no_run_or_of_another_task_is_the_users_mistake(
     assert "runs of different tasks" in refused(second)
     (second / "config.yaml").write_text("task: detection\n")
     (second / "checkpoint-4" / "trainer_state.json").write_text('{"log_history": [')
-    assert "not valid JSON" in refused(second)
+    assert "malformed JSON" in refused(second)
 
 
 def test_runs_are_listed_with_state_and_age(

@@ -270,9 +270,13 @@ def read_json_object(
     """
     try:
         value = read_json(path)
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise error(f"is damaged: {reason}", where=path, remedy=remedy) from None
+    except OSError as problem:
+        remedy = REMEDIES.get(problem.errno, remedy)
+        raise error(f"cannot be read: {problem.strerror}", where=path, remedy=remedy) from None
+    except UnicodeDecodeError as problem:
+        raise error(f"is damaged: not UTF-8: {problem}", where=path, remedy=remedy) from None
+    except ValueError as problem:
+        raise error(f"is damaged: {problem}", where=path, remedy=remedy) from None
     if not isinstance(value, dict):
         raise error("is damaged: it holds no JSON object", where=path, remedy=remedy)
     return value

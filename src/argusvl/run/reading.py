@@ -35,7 +35,7 @@ from argusvl.core.files import real_path, require_folder
 from argusvl.core.strict_json import finite_number
 from argusvl.core.wording import flat
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
-from argusvl.visual.json_files import bad_value, read_json, read_object, read_text
+from argusvl.visual.json_files import bad_value, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
 from argusvl.visual.sections import RunFolder, TaskReport
@@ -145,8 +145,8 @@ class _Log:
 def _log(folder: Path) -> _Log:
     log = _Log()
     for file in sorted([*folder.glob(f"checkpoint-*/{TRAINER_STATE}"), *folder.glob(TRAINER_STATE)]):
-        state = read_json(file)
-        found = state.get("log_history") if isinstance(state, dict) else None
+        state = read_object(file)
+        found = state.get("log_history")
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             raise bad_value(file, "field 'log_history'", found, "remove this checkpoint, or restore the file")
         steps, best = (int(finite_number(state.get(key)) or 0) for key in ("global_step", "best_global_step"))

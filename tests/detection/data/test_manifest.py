@@ -128,7 +128,7 @@ def test_a_field_that_is_wrong_is_named(
 ) -> None:
     content = {**manifest.model_dump(mode="json"), **change}
     (tmp_path / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(DataError, match=rf"manifest\.json: {named}"):
+    with pytest.raises(DataError, match=rf"manifest\.json: field '{named}'"):
         read_manifest(tmp_path)
 
 

@@ -186,9 +186,11 @@ def test_outside_is_refused_by_every_tool(ask: Ask, files: Path, tool: str, argu
 
 
 def test_arguments_that_are_wrong_are_named_in_a_sentence(ask: Ask) -> None:
-    assert ask("detect", image="white.png", score_threshold=2)["problem"].startswith("score_threshold: ")
-    assert ask("detect")["problem"] == "image: Field required"
-    assert ask("detect", image="white.png", outt="x")["problem"].startswith("outt: ")
+    assert ask("detect", image="white.png", score_threshold=2)["problem"].startswith(
+        "field 'score_threshold': "
+    )
+    assert ask("detect")["problem"] == "field 'image': Field required"
+    assert ask("detect", image="white.png", outt="x")["problem"].startswith("field 'outt': ")
     assert "no detection checkpoint '/etc'" in ask("detect", image="white.png", checkpoint="/etc")["problem"]
     assert ask("rm")["problem"] == "there is no tool 'rm'"
 

@@ -19,6 +19,7 @@ import argusvl
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text, write_text_atomically
+from argusvl.core.schemas import first_problem
 from argusvl.detection.data.findings import ABOUT
 from argusvl.detection.data.formats.base import json_by_lines
 from argusvl.detection.data.orientation import BoxFrame
@@ -255,11 +256,7 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        found = str(first.get("input"))
-        shown = found if len(found) <= 80 else found[:77] + "…"
-        raise DataError(f"{field}: {first['msg']}; found {shown!r}", where=file, remedy=remedy) from None
+        raise DataError(first_problem(error), where=file, remedy=remedy) from None
 
 
 def existing_manifest(folder: Path) -> Manifest | None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from transformers import AutoConfig, PreTrainedConfig, Qwen2_5_VLConfig
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.model_shapes import Count, Layers, ModelShape, Positive, Share, Size, check_shape
+from argusvl.core.schemas import Layers, ModelShape, Positive, Share, Size, Tokens, checked
 
 SecondEyeName = Literal["none", "efficientnet-lite0"]
 """Encoders beside the vision tower."""
@@ -78,15 +78,15 @@ class VisionShape(ModelShape):
     temporal_patch_size: Annotated[int, Field(ge=1, le=64)]
     window_size: Size
     out_hidden_size: Size
-    fullatt_block_indexes: list[Count]
+    fullatt_block_indexes: list[Tokens]
 
 
 class GenerationShape(ModelShape):
     """Schema of what ``generation_config.json`` says of tokens."""
 
-    bos_token_id: Count | None = None
-    eos_token_id: Count | list[Count] | None = None
-    pad_token_id: Count | None = None
+    bos_token_id: Tokens | None = None
+    eos_token_id: Tokens | list[Tokens] | None = None
+    pad_token_id: Tokens | None = None
 
 
 def check_qwen(config: Qwen2_5_VLConfig, where: Path) -> None:
@@ -96,8 +96,8 @@ def check_qwen(config: Qwen2_5_VLConfig, where: Path) -> None:
         CheckpointError: A size is beyond its bounds, or two of them contradict each other.
     """
     text, vision = _part(config.text_config), _part(config.vision_config)
-    check_shape(text.to_dict(), TextShape, where)
-    check_shape(vision.to_dict(), VisionShape, where)
+    checked(text.to_dict(), TextShape, where)
+    checked(vision.to_dict(), VisionShape, where)
     sections = (getattr(text, "rope_parameters", None) or {}).get("mrope_section")
     side = text.hidden_size // text.num_attention_heads
     contradictions = {

@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLForCondit
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.core.model_shapes import check_shape
+from argusvl.core.schemas import checked
 from argusvl.core.weight_files import check_finite, check_floats, load_safetensors, safetensors_header
 from argusvl.core.wording import counted, listed
 from argusvl.detection.data.checkpoint_layout import (
@@ -48,7 +48,7 @@ def load_config(folder: Path) -> ArgusDetectionConfig:
             where=folder,
             remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
         )
-    check_shape(_read_config(file, ArgusDetectionConfig.model_type), HeadShape, file)
+    checked(_read_config(file, ArgusDetectionConfig.model_type), HeadShape, file)
     config = _parsed(ArgusDetectionConfig, file)
     check_qwen(config.qwen_config, file)
     if config.hidden_size % config.num_heads:
@@ -74,7 +74,7 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
         )
     _qwen_config_in(folder)
     if (generation := folder / "generation_config.json").is_file():
-        check_shape(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
+        checked(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
     verify_checkpoint(folder)  # transformers' own error does not say which shard is truncated
     quantised = "quantization_config" in read_json_object(config, remedy=_AGAIN)
     for file in () if quantised else sorted(folder.glob("model*.safetensors")):

@@ -1,6 +1,6 @@
 """Reading what ``argus eval --out`` writes beside the figures: each file's format is a schema.
 
-``gallery.json`` may also be the list of its images alone. Boxes are pixels of the stored image; paths are absolute or
+Boxes are pixels of the stored image; paths are absolute or
 relative to the folder. ``label`` is the class; without it the first ``/`` segment of ``desc`` is. A prediction without
 ``desc`` is shown by its ``label``. ``precision_recall.json`` has precision and scores at equally spaced recalls from 0
 to 1, ``f1`` at equally spaced score thresholds from 0 to 1. Keys that no schema names are left to whoever wrote them.
@@ -11,26 +11,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from argusvl.core.errors import DataError
+from argusvl.core.schemas import Count, Share, checked
 from argusvl.core.strict_json import finite_number
 from argusvl.detection.measure.pairing import Kind, LabelledBox
 from argusvl.detection.measure.reliability import CALIBRATION, Bin, Reliability
 from argusvl.detection.report.pictures import GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
-from argusvl.visual.json_files import is_count, read_json, read_object, validated
+from argusvl.visual.json_files import read_object
 
 GALLERY = "gallery.json"
 PREDICTIONS = "predictions.jsonl"
 PRECISION_RECALL = "precision_recall.json"
 
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Shares = Annotated[list[_Share], Field(min_length=1)]
-_Count = Annotated[int, Field(ge=0)]
+_AGAIN = "evaluate again, or remove the file to report without it"
+_S = TypeVar("_S", bound=BaseModel)
+
+_Shares = Annotated[list[Share], Field(min_length=1)]
 _NumberIfAny = Annotated[float | None, BeforeValidator(finite_number)]
-_CountIfAny = Annotated[int | None, BeforeValidator(lambda value: value if is_count(value) else None)]
 
 
 class _Schema(BaseModel):
@@ -56,8 +58,8 @@ class _Box(_Schema):
 
 class _Image(_Schema):
     image: str
-    width: _CountIfAny = None
-    height: _CountIfAny = None
+    width: Count | None = None
+    height: Count | None = None
     chosen: Any = None
     truth: list[_Box] = []
     predictions: list[_Box] = []
@@ -76,16 +78,16 @@ class _Image(_Schema):
 class _Misdescribed(_Schema):
     truth: str
     said: str
-    count: _Count
+    count: Count
 
 
 class _Gallery(_Schema):
     images: list[_Image]
     score_threshold: _NumberIfAny = None
-    images_total: _CountIfAny = None
+    images_total: Count | None = None
     # Other kinds than the report's are an error, for their sum would be wrong.
-    kinds: dict[str, dict[Kind, _Count]] = {}
-    confusion: dict[str, dict[str, _Count]] = {}
+    kinds: dict[str, dict[Kind, Count]] = {}
+    confusion: dict[str, dict[str, Count]] = {}
     misdescribed: list[_Misdescribed] = []
 
 
@@ -112,9 +114,9 @@ class _PrecisionRecall(_Schema):
 
 
 class _Bin(_Schema):
-    confidence: _Share
-    accuracy: _Share | None = None
-    count: _Count
+    confidence: Share
+    accuracy: Share | None = None
+    count: Count
 
     @model_validator(mode="after")
     def _is_measured(self) -> Self:
@@ -124,8 +126,8 @@ class _Bin(_Schema):
 
 
 class _Calibration(_Schema):
-    ece: _Share | None = None
-    ece_before: _Share | None = None
+    ece: Share | None = None
+    ece_before: Share | None = None
     bins: list[_Bin]
     bins_before: list[_Bin] | None = None
 
@@ -178,10 +180,10 @@ def load_gallery(folder: Path) -> GalleryFile:
         DataError: The file is damaged.
     """
     file = folder / GALLERY
-    value = read_json(file)
-    if value is None:
+    value = read_object(file)
+    if not value:
         return GalleryFile()
-    read = validated(file, _Gallery, value if isinstance(value, dict) else {"images": value})
+    read = _checked(file, _Gallery, value)
     total = read.images_total
     return GalleryFile(
         items=[image.item(folder) for image in read.images],
@@ -201,7 +203,7 @@ def load_precision_recall(folder: Path) -> dict[str, PrecisionCurve]:
         DataError: The file is damaged.
     """
     file = folder / PRECISION_RECALL
-    classes = validated(file, _PrecisionRecall, read_object(file)).classes
+    classes = _checked(file, _PrecisionRecall, read_object(file)).classes
     return {name: PrecisionCurve(c.precision, c.scores, c.f1 or ()) for name, c in classes.items()}
 
 
@@ -215,12 +217,16 @@ def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
     value = read_object(file)
     if not value:
         return {}, ""
-    read = validated(file, _Calibrations, value)
+    read = _checked(file, _Calibrations, value)
     found = {
         "score": read.reliability(),
         "label score": None if read.types is None else read.types.reliability(),
     }
     return {name: one for name, one in found.items() if one is not None}, read.measured_on or ""
+
+
+def _checked(file: Path, schema: type[_S], value: Any) -> _S:
+    return checked(value, schema, file, remedy=_AGAIN, error=DataError)
 
 
 def _how_chosen(chosen: Sequence[Any]) -> str:
@@ -247,5 +253,5 @@ def predicted_line(file: Path, value: Any) -> tuple[str, list[LabelledBox]]:
     Raises:
         DataError: It is damaged.
     """
-    read = validated(file, _Predicted, value)
+    read = _checked(file, _Predicted, value)
     return read.image, [box.labelled() for box in read.objects]

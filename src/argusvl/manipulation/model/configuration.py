@@ -9,7 +9,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ConfigError
-from argusvl.core.model_shapes import Layers, ModelShape, Share, Size
+from argusvl.core.schemas import Layers, ModelShape, Share, Size
 
 SMALL, EFFICIENTNET, HUB = "small", "efficientnet-lite0", "hub"
 ENCODERS = (SMALL, EFFICIENTNET, HUB)

@@ -9,7 +9,7 @@ import torch
 
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.core.model_shapes import check_shape
+from argusvl.core.schemas import checked
 from argusvl.core.weight_files import check_finite, check_floats
 from argusvl.manipulation.model.configuration import HandConfig, HandShape
 from argusvl.manipulation.model.modeling import ArgusForHands
@@ -32,7 +32,7 @@ def load_config(folder: Path) -> HandConfig:
             where=file,
             remedy="name a checkpoint that `argus train` wrote for the task manipulation, or argus-hand",
         )
-    check_shape(value, HandShape, file)
+    checked(value, HandShape, file)
     try:
         config: HandConfig = HandConfig.from_pretrained(folder)
     except ArgusError as error:  # of the configuration's own checks, which do not know the file

@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from argusvl.core.errors import ArgusError
+from argusvl.core.schemas import first_problem
 from argusvl.serving.agents import general, recognition
 from argusvl.serving.agents.workplace import LocalWorkplace, Settings
 from argusvl.task_parts import AgentTool
@@ -122,9 +123,7 @@ def _outcome(place: LocalWorkplace, tool: AgentTool, arguments: dict[str, Any]) 
         answer = tool.run(place, tool.request.model_validate(arguments))
         return Outcome(_without_places(place, answer.model_dump(mode="json")))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "arguments"
-        return Outcome(problem=f"{where}: {first['msg']}")
+        return Outcome(problem=first_problem(error))
     except ArgusError as error:
         told = f"{error.where}: {error.what}" if error.where else error.what
         remedy = f". What to do: {error.remedy}" if error.remedy else ""
