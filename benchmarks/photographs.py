@@ -61,7 +61,6 @@ ONE_TO_ONE = ["detection_queries=learned", "detection_assignment=one_to_one"]
 ABLATIONS = {
     "as-shipped": [],
     "no-second-eye": ["detection_second_eye=none"],
-    "no-mosaic": ["mosaic=0"],
     "no-average-of-weights": ["ema_decay=null"],
     "one-sampling-point": ["detection_sampling_points=1"],
     "one-to-one": ["detection_assignment=one_to_one"],

@@ -144,7 +144,7 @@ def task_of(kind: str, shape: Shape, rounds: int = ROUNDS) -> Any:
                 f"model_path={stock_model()}",
                 f"num_teachers={shape.teachers}",
                 *("detection_enabled=false", "transfer_vocab_size=null", "bf16=false"),
-                *("horizontal_flip=0", "mosaic=0", "scale_min=1", "scale_max=1", "ema_decay=null"),
+                *("horizontal_flip=0", "scale_min=1", "scale_max=1", "ema_decay=null"),
                 *("brightness=0", "contrast=0", "saturation=0", "model_max_length=8192", "report_to=[]"),
                 f"max_pixels={shape.max_pixels}",
                 *("min_pixels=3136", "vision_tokens_warn=400", "vision_tokens_max=400"),

@@ -98,13 +98,13 @@ def test_values_of_overrides_are_yaml(load: Any, complete_config: str) -> None:
         "ema_decay=0.99",
         "val=",
         "bf16=true",
-        "augmentation={hue: 0.5, mosaic: 1}",
+        "augmentation={hue: 0.5, rotate90: 1}",
     )
     assert config.data.labels == ["a", "b"]
     assert config.training.ema_decay == 0.99
     assert config.data.val is None
     assert config.training.bf16 is True
-    assert (config.data.augmentation.hue, config.data.augmentation.mosaic) == (0.5, 1.0)
+    assert (config.data.augmentation.hue, config.data.augmentation.rotate90) == (0.5, 1.0)
     assert config.data.augmentation.horizontal_flip == 0.5  # not mentioned, so as in the file
 
 

@@ -23,7 +23,7 @@ from argusvl.detection.task import DetectionTask
 from argusvl.training.run import run_training
 
 TINY = (
-    "detection_dropout=0 mosaic=0 teacher_ratio=0.5 num_teachers=1 per_device_train_batch_size=2 logging_steps=1 "
+    "detection_dropout=0 teacher_ratio=0.5 num_teachers=1 per_device_train_batch_size=2 logging_steps=1 "
     "eval_steps=100 save_steps=3 max_steps=5 save_total_limit=9 report_to=[] bf16=false "
     "lr_scheduler_type=constant warmup_ratio=0"
 )

@@ -204,8 +204,6 @@ class AugmentationSection(Section):
     """Largest relative change of saturation."""
     hue: Annotated[float, Field(ge=0, le=0.5)]
     """Largest shift of hue, as a fraction of the colour circle."""
-    mosaic: Probability
-    """Probability that an image is put together from four."""
     min_visible: Probability
     """Smallest part of an object's box that must stay in the image for the object to stay."""
 

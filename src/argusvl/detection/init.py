@@ -490,11 +490,6 @@ def _decide_augmentation(draft: _Draft, survey: Survey) -> None:
             little if coloured else much,
             f"{word}: {coloured!r} names a colour" if coloured else "no description names a colour",
         )
-    draft.put(
-        f"{section}.mosaic",
-        0.0,
-        "0.3 put four pictures together; it paid on none of three sets of photographs",
-    )
 
 
 def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora: bool) -> None:

@@ -85,7 +85,6 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
                 "saturation": ("at least", 0.4),
                 "scale_min": ("at most", 0.8),
                 "scale_max": ("at least", 1.2),
-                "mosaic": ("at least", 0.3),
             },
             "augments more strongly",
         ),

@@ -27,7 +27,7 @@ from argusvl.detection.data.sampling.samples import QueryLimit, Sample
 from argusvl.detection.data.scan import scan
 
 STRONG = Augmentation(
-    **dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "mosaic"), 0.5),
+    **dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90"), 0.5),
     **dict.fromkeys(("brightness", "contrast", "saturation", "min_visible"), 0.3),
     **{"scale_min": 0.7, "scale_max": 1.4, "hue": 0.1},
 )
@@ -110,10 +110,10 @@ def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: Mak
 
 
 def test_teachers_and_changes_are_drawn_apart(make_dataset: MakeDataset, photo_set: Any) -> None:
-    nothing = dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "hue"), 0.0)
+    nothing = dict.fromkeys(("vertical_flip", "rotate90", "hue"), 0.0)
     nothing |= dict.fromkeys(("brightness", "contrast", "saturation"), 0.0)
-    mosaics = replace(STRONG, **nothing, mosaic=0.5, scale_min=1.0, scale_max=1.0)
-    dataset = make_dataset(teachers=TeacherSettings(photo_set.pool, 0.5, 1), augmentation=mosaics)
+    flips = replace(STRONG, **nothing, scale_min=1.0, scale_max=1.0)
+    dataset = make_dataset(teachers=TeacherSettings(photo_set.pool, 0.5, 1), augmentation=flips)
     plain = make_dataset(teachers=None, augmentation=None)
     seen = set()
     for epoch in range(3):
@@ -222,15 +222,15 @@ def test_teachers_that_do_not_fit_are_left_out_with_their_pictures(
     assert dropped
 
 
-def test_a_mosaic_that_is_too_long_is_shown_unchanged_but_a_record_that_is_too_long_is_refused(
+def test_a_changed_picture_that_is_too_long_is_shown_unchanged_but_a_record_that_is_too_long_is_refused(
     make_dataset: MakeDataset, make_processor: Callable[..., ChatProcessor], photo_set: Any
 ) -> None:
     plain = make_dataset(augmentation=None, teachers=None)
     lengths = [len(plain[i].conversation) for i in range(len(plain))]
     longest = int(np.argmax(lengths))
-    mosaic = replace(STRONG, mosaic=1.0, min_visible=0.0)
+    moved = replace(STRONG, min_visible=0.0)
     dataset = make_dataset(
-        teachers=None, augmentation=mosaic, processor=make_processor(max_length=lengths[longest])
+        teachers=None, augmentation=moved, processor=make_processor(max_length=lengths[longest])
     )
     unchanged = 0
     for epoch in range(8):
@@ -239,7 +239,7 @@ def test_a_mosaic_that_is_too_long_is_shown_unchanged_but_a_record_that_is_too_l
             unchanged += same(dataset[i], plain[i])
     assert unchanged
     tight = make_dataset(
-        teachers=None, augmentation=mosaic, processor=make_processor(max_length=lengths[longest] - 1)
+        teachers=None, augmentation=moved, processor=make_processor(max_length=lengths[longest] - 1)
     )
     with pytest.raises(ConversationTooLongError, match=photo_set.train[longest].source):
         for epoch in range(8):
@@ -265,17 +265,6 @@ def test_an_image_with_more_objects_than_can_be_found_is_named_once(
         0
     ]
     assert not caplog.records
-
-
-def test_a_mosaic_with_more_objects_than_can_be_found_is_named(
-    make_dataset: MakeDataset, photo_set: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    most = max(len(record.student.objects) for record in photo_set.train)
-    mosaic = replace(STRONG, mosaic=1.0, min_visible=0.0)
-    dataset = make_dataset(teachers=None, augmentation=mosaic, query_limit=QueryLimit(most, False))
-    found = max(len(dataset[i].objects) for i in range(len(dataset)))
-    assert found > most
-    assert any(f": {found} objects" in r.getMessage() for r in caplog.records)
 
 
 def test_each_image_is_changed(make_dataset: MakeDataset, write_scene: Callable[..., RecordFile]) -> None:

@@ -1,4 +1,4 @@
-"""Random changes of a picture and its boxes: flips, quarter turns, zoom, colour, mosaic.
+"""Random changes of a picture and its boxes: flips, quarter turns, zoom, colour.
 
 Every change comes from the numpy generator that the caller passes, so a sample's picture depends on nothing but
 seed, epoch and index. Sizes stay on the network's grid (a quarter turn swaps the sides). A box moves with its object
@@ -8,7 +8,6 @@ and is clipped to the picture; an object of which too little is left goes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,20 +46,11 @@ class Augmentation:
     contrast: float
     saturation: float
     hue: float
-    mosaic: float
     min_visible: float
 
-    def __call__(
-        self, view: View, rng: np.random.Generator, another: Callable[[], View] | None = None
-    ) -> View:
-        """A changed copy; the view given is left as it is.
-
-        Every random decision comes from ``rng``; ``another`` gives one more picture of the data set for each call, and
-        without it there is no mosaic.
-        """
-        if another is not None and rng.random() < self.mosaic:
-            view = mosaic([view, another(), another(), another()], rng, self._scale(rng), self.min_visible)
-        elif self.scale_min != 1 or self.scale_max != 1:
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
+        """A changed copy; the view given is left as it is. Every random decision comes from ``rng``."""
+        if self.scale_min != 1 or self.scale_max != 1:
             view = zoom(view, rng, self._scale(rng), self.min_visible)
         if rng.random() < self.horizontal_flip:
             view = flip_horizontally(view)
@@ -107,7 +97,7 @@ def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float)
     """The same size, its content ``scale`` times as large, at a random place."""
     width, height = view.size
     if scale >= 1:
-        pixels, boxes = _window(view, rng, width, height, scale)
+        pixels, boxes = _part(view, rng, scale)
     else:
         small_width, small_height = max(round(width * scale), 1), max(round(height * scale), 1)
         left, top = (
@@ -120,33 +110,6 @@ def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float)
         pixels[top : top + small_height, left : left + small_width] = np.asarray(small)
         boxes = _move(view.boxes_xyxy_px, small_width / width, small_height / height, left, top)
     return _clip(View(pixels, boxes, view.descs), view.size, min_visible)
-
-
-def mosaic(views: list[View], rng: np.random.Generator, scale: float, min_visible: float) -> View:
-    """Random parts of four pictures around a random point of a picture of the first one's size.
-
-    Each part shows its picture at ``scale``, or larger where the picture would not fill its part.
-    """
-    width, height = views[0].size
-    # The seam stays in the middle half, so that each part is large enough to hold whole objects.
-    seam_x, seam_y = round(width * rng.uniform(0.25, 0.75)), round(height * rng.uniform(0.25, 0.75))
-    corners = [
-        (0, 0, seam_x, seam_y),
-        (seam_x, 0, width, seam_y),
-        (0, seam_y, seam_x, height),
-        (seam_x, seam_y, width, height),
-    ]
-    pixels = np.empty_like(views[0].pixels)
-    boxes: list[np.ndarray] = []
-    descs: list[str] = []
-    for index, (left, top, right, bottom) in zip(rng.permutation(4), corners, strict=True):
-        view = views[index]
-        part, moved = _window(view, rng, right - left, bottom - top, scale)
-        pixels[top:bottom, left:right] = part
-        kept = _clip(View(part, moved, view.descs), (right - left, bottom - top), min_visible)
-        boxes.append(kept.boxes_xyxy_px + np.array([left, top, left, top]))
-        descs.extend(kept.descs)
-    return View(pixels, np.concatenate(boxes), tuple(descs))
 
 
 def change_colour(view: View, brightness: float, contrast: float, saturation: float, hue: float) -> View:
@@ -168,18 +131,15 @@ def change_colour(view: View, brightness: float, contrast: float, saturation: fl
     return View(np.asarray(image), view.boxes_xyxy_px, view.descs)
 
 
-def _window(
-    view: View, rng: np.random.Generator, width: int, height: int, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """A random part of a picture, ``scale`` times as large, as ``width`` × ``height`` pixels, and all boxes in it."""
-    source_width, source_height = view.size
-    scale = max(scale, width / source_width, height / source_height)
-    # The last ulp of the division must not reach past the picture's edge.
-    part_width, part_height = min(width / scale, source_width), min(height / scale, source_height)
-    left, top = rng.uniform(0, source_width - part_width), rng.uniform(0, source_height - part_height)
-    box = (left, top, min(left + part_width, source_width), min(top + part_height, source_height))
+def _part(view: View, rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """A random part of a picture, ``scale`` ≥ 1 times as large, in the picture's size, and all boxes in it."""
+    width, height = view.size
+    part_width, part_height = width / scale, height / scale
+    left, top = rng.uniform(0, width - part_width), rng.uniform(0, height - part_height)
+    # The last ulp must not reach past the picture's edge.
+    box = (left, top, min(left + part_width, width), min(top + part_height, height))
     image = Image.fromarray(np.ascontiguousarray(view.pixels))
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    pixels = np.asarray(image.resize(view.size, Image.Resampling.BILINEAR, box=box))
     return pixels, _move(view.boxes_xyxy_px, scale, scale, -left * scale, -top * scale)
 
 

@@ -42,7 +42,6 @@ _log = get_logger(__name__)
 _PICTURE_DRAWS = 1
 _TEACHER_DRAWS = 0
 _CACHED_TEACHERS = 64
-_PARTNER_TRIES = 20
 _LARGEST_OF = 20_000
 """Of more samples only so many, the largest without their teachers, are compared with them."""
 _ROWS_COMPARED = 500
@@ -81,7 +80,7 @@ class DetectionDataset(Dataset[Sample]):
         teachers: Demonstrations; ``None`` for none at all.
         augmentation: Changes of the student's pictures; ``None`` for none.
         seed: Seed of every draw.
-        query_limit: A warning names the images, mosaics too, that show more objects than are found. ``None``: none.
+        query_limit: A warning names the images that show more objects than are found. ``None``: none.
         packing: How full packed rows are; ``None``: no rows are planned.
     """
 
@@ -148,13 +147,10 @@ class DetectionDataset(Dataset[Sample]):
         if self.augmentation is None:
             return self._sample(student, teachers, record.source)
         try:
-            augmented = self._augment(student, index)
-            sample = self._sample(augmented, teachers, record.source)
-            self._warn_of_crowds(augmented, record)
-            return sample
+            return self._sample(self._augment(student, index), teachers, record.source)
         except ConversationTooLongError:
-            # A mosaic of crowded pictures can be longer than any of them. That is no fault of the data, so the
-            # picture is shown as it is; if that is too long as well, it is the data's fault and an error.
+            # Boxes that have moved may be written with more digits. That is no fault of the data, so the picture is
+            # shown as it is; if that is too long as well, it is the data's fault and an error.
             sample = self._sample(student, teachers, record.source)
             _log.debug("%s: too long when augmented, shown unchanged in epoch %d", record.source, self.epoch)
             return sample
@@ -199,7 +195,7 @@ class DetectionDataset(Dataset[Sample]):
             if objects > most:
                 warn_once(
                     f"{record.source} ({name})",
-                    "%s: %d objects in it or in a mosaic with it, %s %d: the others are not learned",
+                    "%s: %d objects in it, %s %d: the others are not learned",
                     objects,
                     what,
                     most,
@@ -301,31 +297,16 @@ class DetectionDataset(Dataset[Sample]):
     def _augment(self, student: LoadedScene, index: int) -> LoadedScene:
         assert self.augmentation is not None
         rng = self._generator(index, _PICTURE_DRAWS)
-        single = len(student.images) == 1
         images: list[np.ndarray] = []
         objects: list[ObjectAnnotation] = []
         for number in range(len(student.images)):
-            # A mosaic of a scene with several images would mix up which image shows what.
-            another = (lambda: self._partner(rng)) if single else None
-            view = self.augmentation(_view(student, number), rng, another)
+            view = self.augmentation(_view(student, number), rng)
             images.append(view.pixels)
             for box, desc in zip(view.boxes_xyxy_px.tolist(), view.descs, strict=True):
                 objects.append(
                     ObjectAnnotation(bbox_2d=(box[0], box[1], box[2], box[3]), desc=desc, image=number)
                 )
         return LoadedScene(tuple(images), tuple(objects), student.plans)
-
-    def _partner(self, rng: np.random.Generator) -> View:
-        """Another record's picture for a mosaic."""
-        for _ in range(_PARTNER_TRIES):
-            record = self.records[int(rng.integers(len(self.records)))]
-            if len(record.student.images) == 1:
-                return _view(load_scene(record.student, self.records.root, self.limits, record.source), 0)
-        raise ConfigError(
-            f"mosaic found no record with one image in {_PARTNER_TRIES} tries",
-            where="mosaic",
-            remedy="set mosaic to 0 for records with several images",
-        )
 
 
 @dataclass(frozen=True, slots=True)
