@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,6 @@ def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
     from argusvl.recognition.decoding import decode_bytes
     from argusvl.recognition.extraction.shards import Rows
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
-    from argusvl.recognition.few_shot.unknown import UNKNOWN
 
     options = ClassifyOptions(threshold=0)  # each question has its own
     learned = FewShotClassifier.load(store, options, backbone=backbone, device=device)
@@ -74,17 +73,7 @@ def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
         pixels, digests = zip(*asked, strict=True)
         vectors = network.embed(torch.stack(pixels)).numpy().astype(np.float32)
         lines = learned.lines(Rows(["image"] * len(asked), list(digests), vectors))
-        return [
-            RecognizedClass(
-                label=line["nearest"] if line["score"] >= own.threshold else UNKNOWN,
-                nearest=line["nearest"],
-                score=line["score"],
-                margin=line["margin"],
-                possible=line["set"],
-                example_of=line.get("example_of"),
-            )
-            for line, own in zip(lines, settings, strict=True)
-        ]
+        return [recognized_class(line, own.threshold) for line, own in zip(lines, settings, strict=True)]
 
     endpoint = Endpoint(
         path="/v1/recognize",
@@ -96,6 +85,20 @@ def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
         example=_EXAMPLE,
     )
     return Service("recognition", (endpoint,), tuple(learned.labels))
+
+
+def recognized_class(line: Mapping[str, Any], threshold: float) -> RecognizedClass:
+    """What a line of ``argus recognize classify`` says; less than the threshold: Unknown."""
+    from argusvl.recognition.few_shot.unknown import UNKNOWN
+
+    return RecognizedClass(
+        label=line["nearest"] if line["score"] >= threshold else UNKNOWN,
+        nearest=line["nearest"],
+        score=line["score"],
+        margin=line["margin"],
+        possible=line["set"],
+        example_of=line.get("example_of"),
+    )
 
 
 def store_fingerprint(store: Path) -> str:

@@ -105,12 +105,13 @@ def test_objects_are_found_and_described(ask: Ask) -> None:
     assert all(isinstance(one["description"], str) for one in found["objects"])
     plain = ask("detect", image="white.png", score_threshold=0, labels=["cell", "screw"])
     assert len(plain["objects"]) == len(found["objects"]) > 0
-    assert all(one["description"] is None for one in plain["objects"])
+    assert all(one["description"] == one["label"] for one in plain["objects"])
 
 
 def test_a_hand_has_21_joints(ask: Ask, files: Path) -> None:
     (found,) = ask("find_hands", image="white.png", side="left", box_xyxy_px=[10, 10, 80, 80])["hands"]
-    assert (found["side"], len(found["joints"]), found["joints"][0]["name"]) == ("left", 21, "wrist")
+    assert (found["side"], found["score"], next(iter(found["confidence"]))) == ("left", None, "wrist")
+    assert (len(found["joints_px"]), found["joints_mm"][0]) == (21, [0, 0, 0])
     assert ask("find_hands", image="white.png")["hands"] == []
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -244,7 +245,8 @@ def test_an_image_is_recognized_by_a_support_store(tmp_path: Path) -> None:
     try:
         outcome = worker.call("recognize", {"image": "x.png"})
         assert outcome.answer is not None, outcome.problem
-        assert outcome.answer["nearest"] == "red"
+        assert (outcome.answer["nearest"], outcome.answer["image"]) == ("red", "x.png")
+        assert 0 <= outcome.answer["score"] <= 1 and outcome.answer["example_of"] is None
         assert sorted(photos.iterdir()) == [photos / "x.png"]
     finally:
         worker.end()

@@ -96,7 +96,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
         detect = predictor.detector()
 
         def found(questions: Sequence[Question], settings: Sequence[DetectSettings]) -> list[FoundObjects]:
-            return [_found(one) for one in detect(questions, [asked.threshold for asked in settings])]
+            return [found_objects(one) for one in detect(questions, [asked.threshold for asked in settings])]
 
         endpoints.append(
             Endpoint(
@@ -129,7 +129,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
     return Service("detection", tuple(endpoints), tuple(predictor.assets.labels))
 
 
-def _found(detections: Detections) -> FoundObjects:
+def found_objects(detections: Detections) -> FoundObjects:
     """The numbers are those of a line of `argus predict`."""
     return FoundObjects(
         objects=[

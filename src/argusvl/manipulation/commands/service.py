@@ -126,7 +126,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
                 hands = predictor.at(picture, own, asked.side, camera_of(asked)).hands if picture else ()
             else:
                 hands = (next(told),)
-            found.append(FoundHands(hands=[_found(hand) for hand in hands]))
+            found.append(FoundHands(hands=[found_hand(hand) for hand in hands]))
         return found
 
     endpoint = Endpoint(
@@ -149,7 +149,7 @@ class _Unsearched:
     looked: Any
 
 
-def _found(hand: Hand) -> FoundHand:
+def found_hand(hand: Hand) -> FoundHand:
     """The numbers are those of a line of `argus predict`, but for the wrist, which is taken off."""
     line = hand.to_jsonl("")
     joints_mm = hand.joints_m * 1000

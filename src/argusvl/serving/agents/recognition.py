@@ -9,6 +9,7 @@ from typing import cast
 from pydantic import BaseModel, Field
 
 from argusvl.core.errors import ArgusError, ImageError
+from argusvl.recognition.service import RecognizedClass, recognized_class
 from argusvl.serving.agents.workplace import LocalWorkplace
 from argusvl.task_parts import AgentTool, Workplace
 
@@ -22,20 +23,13 @@ class RecognizeRequest(BaseModel, extra="forbid", frozen=True):
     )
 
 
-class Recognized(BaseModel, extra="forbid", frozen=True):
-    """What an image is of."""
+class ClassOfImage(RecognizedClass, extra="forbid"):
+    """Which of the enrolled classes an image shows."""
 
     image: str
-    label: str = Field(description="The class, or Unknown.")
-    nearest: str = Field(description="The best class in any case.")
-    known: float = Field(description="Probability that the picture is of a known class at all.")
-    margin: float = Field(
-        description="Between the best two classes; small where they are hard to tell apart."
-    )
-    possible: list[str] = Field(description="Classes that hold the right one nine times in ten.")
 
 
-def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
+def _recognize(place: Workplace, request: RecognizeRequest) -> ClassOfImage:
     stores = cast(LocalWorkplace, place).stores
     name = request.store or next(iter(stores))
     if name not in stores:
@@ -45,21 +39,15 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
     from argusvl.recognition.few_shot.embeddings import query_vectors
 
-    learned = place.loaded(stores[name], lambda store: FewShotClassifier.load(store, ClassifyOptions()))
+    options = ClassifyOptions()
+    learned = place.loaded(stores[name], lambda store: FewShotClassifier.load(store, options))
     with tempfile.TemporaryDirectory(prefix="argus-agents-") as cache:
         lane = learned.store.lane
         queries = query_vectors([image], learned.backbone, lane, Path(cache), workers=1, progress=False)
         (line,) = classify(learned, queries.store)
     if "error" in line:
         raise ImageError(str(line["error"]), where=place.shown(image), remedy="name another image")
-    return Recognized(
-        image=place.shown(image),
-        label=line["class"],
-        nearest=line["nearest"],
-        known=line["score"],
-        margin=line["margin"],
-        possible=line["set"],
-    )
+    return ClassOfImage(**dict(recognized_class(line, options.threshold)), image=place.shown(image))
 
 
 TOOLS = (
@@ -67,7 +55,7 @@ TOOLS = (
         "recognize",
         "Say which class an image is of, by the few examples of a support store, or that it is of none of them.",
         RecognizeRequest,
-        Recognized,
+        ClassOfImage,
         _recognize,
     ),
 )
