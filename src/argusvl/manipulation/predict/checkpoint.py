@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import ConfigDict, Field
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object, write_text_atomically
+from argusvl.core.schemas import Number, Size, checked
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings
 from argusvl.manipulation.data.joints import NUM_JOINTS
@@ -20,6 +22,9 @@ from argusvl.task_parts import ASSETS_FILE
 
 _REMEDY = "name a checkpoint that `argus train` wrote for the task manipulation, or argus-hand"
 _AGAIN = "copy the checkpoint again, or use another one"
+
+
+_Point = Annotated[list[Number], Field(min_length=3, max_length=3)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,11 +39,13 @@ class HandAssets:
         quarter_turns: Whether hands were turned by up to a quarter in training: prediction looks at them so, too.
     """
 
-    image_size: int
-    box_margin: float
-    mean_pose_m: list[list[float]]
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    image_size: Size
+    box_margin: Annotated[Number, Field(ge=1)]
+    mean_pose_m: Annotated[list[_Point], Field(min_length=NUM_JOINTS, max_length=NUM_JOINTS)]
     config: Mapping[str, Any] = field(default_factory=dict)
-    quarter_turns: bool = False
+    quarter_turns: Annotated[bool, Field(strict=True)] = False
 
     @property
     def turns(self) -> tuple[int, ...]:
@@ -74,11 +81,4 @@ class HandAssets:
         value = read_json_object(file, remedy=_AGAIN)
         if value.pop("task", None) != "manipulation":
             raise CheckpointError("a checkpoint of another task", where=folder, remedy=_REMEDY)
-        try:
-            found = cls(**value)
-            assert found.mean_pose.shape == (NUM_JOINTS, 3) and isinstance(found.quarter_turns, bool)
-            assert found.image_size >= 1 and found.box_margin >= 1
-        except (TypeError, ValueError, AssertionError) as error:
-            what = f"damaged: {error or 'impossible values'}"
-            raise CheckpointError(what, where=file, remedy=_AGAIN) from None
-        return found
+        return checked(value, cls, file, remedy=_AGAIN)
