@@ -9,7 +9,7 @@ from pydantic import Field
 from transformers import AutoConfig, PreTrainedConfig, Qwen2_5_VLConfig
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.schemas import Layers, ModelShape, Positive, Share, Size, Tokens, checked
+from argusvl.core.schemas import Count, Layers, ModelShape, Positive, Share, Size, Tokens, checked
 
 SecondEyeName = Literal["none", "efficientnet-lite0"]
 """Encoders beside the vision tower."""
@@ -78,7 +78,7 @@ class VisionShape(ModelShape):
     temporal_patch_size: Annotated[int, Field(ge=1, le=64)]
     window_size: Size
     out_hidden_size: Size
-    fullatt_block_indexes: list[Tokens]
+    fullatt_block_indexes: list[Count]
 
 
 class GenerationShape(ModelShape):
