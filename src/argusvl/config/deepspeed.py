@@ -260,7 +260,9 @@ def _rule(key: str, where: str | Path) -> Rule:
         if pattern.endswith(".*") and fnmatch.fnmatchcase(key, pattern):
             return rule
     if any(known.startswith(f"{key}.") for known in RULES):
-        raise ConfigError(f"{key} is no object", where=where, remedy=f"write its keys in braces: {key}: {{...}}")
+        raise ConfigError(
+            f"{key} is no object", where=where, remedy=f"write its keys in braces: {key}: {{...}}"
+        )
     raise ConfigError(
         f"unknown key of DeepSpeed {key}{did_you_mean(key, RULES)}",
         where=where,

@@ -390,7 +390,7 @@ def _decide_files(draft: _Draft, survey: Survey, root: str | Path | None) -> Non
     draft.put("data.root", root if root is None else Path(root).as_posix())
     if len(train) < _FEW_TRAINED:
         draft.notes.append(
-            f"{counted(len(train), 'training record')}: {_FEW_TRAINED} are the fewest that were seen to make a useful detector"
+            f"{counted(len(train), 'training record')}: {_FEW_TRAINED} are the fewest that made a useful detector"
         )
     draft.put("training.output_dir", f"runs/{name}")
     draft.put("training.run_name", name)
