@@ -52,7 +52,9 @@ def test_a_folder_that_is_no_run_is_the_users_mistake(
 def test_a_run_whose_pictures_are_gone_has_a_report_that_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gallery = {"images": [{"image": "gone.jpg", "truth": [], "predictions": []}]}
+    image = {"image": "gone.jpg", "width": 4, "height": 3, "chosen": "errors", "truth": [], "predictions": []}
+    counted = {"score_threshold": 0.3, "images_total": 1, "kinds": {}, "confusion": {}, "misdescribed": []}
+    gallery = {**counted, "images": [image]}
     (tmp_path / "gallery.json").write_text(json.dumps(gallery))
     assert run(["report", str(tmp_path)]) == 0
     assert "gone.jpg: no such image file" in capsys.readouterr().err

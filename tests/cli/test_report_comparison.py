@@ -68,7 +68,11 @@ def evaluate(folder: Path, data: Path, right: int) -> None:
     lines = []
     for k in range(40):
         name = "ace" if k % 2 else "<ten>"
-        objects = [{"bbox_2d": BOX, "label": name, "score": 0.9, "desc": name}] if k < right else []
+        objects = (
+            [{"bbox_2d": BOX, "label": name, "score": 0.9, "label_score": 0.9, "desc": name}]
+            if k < right
+            else []
+        )
         lines.append({"image": f"{k}.png", "width": 100, "height": 80, "objects": objects})
     (folder / "predictions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
 

@@ -515,7 +515,7 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     fitted = fit_calibration(predictions_to_calibrate())
     monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: fitted)
     figures = task.evaluate(model, dataset, Parallel())
-    assert figures["ece"] == fitted.report.scores.ece
+    assert figures["ece"] == fitted.report.ece
     task.save_assets(folder)
     assert DetectionAssets.load(folder).calibration == fitted.calibration is not None
     run = tmp_path / "run"

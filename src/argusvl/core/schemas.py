@@ -73,6 +73,11 @@ def first_problem(error: ValidationError) -> str:
     return f"{f'field {place!r}' if place else 'the whole'}: {reason}{found}"
 
 
+def plain(value: Any) -> Any:
+    """A value of a schema, ready for JSON; fields that hold ``None`` are left out."""
+    return _adapter(type(value)).dump_python(value, exclude_none=True)
+
+
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 

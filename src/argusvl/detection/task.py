@@ -489,8 +489,8 @@ class DetectionTask:
         self._fit = fit_calibration(evaluation.matched)
         if self._fit.calibration is None:
             logger.info("scores stay as the model gives them: %s", self._fit.note)
-        ece = self._fit.report.scores.ece
-        return evaluation.figures.scalars() | ({} if math.isnan(ece) else {"ece": ece})
+        ece = self._fit.report.ece
+        return evaluation.figures.scalars() | ({} if ece is None else {"ece": ece})
 
     def chance_losses(self) -> Mapping[str, float]:
         """What words that are all equally likely would cost."""

@@ -71,6 +71,6 @@ def test_nothing_found_where_nothing_is_is_no_error() -> None:
     assert num_errors(pair_up([], [])) == 0
 
 
-def test_a_prediction_without_a_score_counts_at_every_threshold() -> None:
-    boxes = [LabelledBox(BOX, "a", 0.3), LabelledBox(BOX, "b"), LabelledBox(BOX, "c", 0.2)]
+def test_a_prediction_counts_from_its_score_on() -> None:
+    boxes = [LabelledBox(BOX, "a", 0.3), LabelledBox(BOX, "b", 0.9), LabelledBox(BOX, "c", 0.2)]
     assert [b.label for b in above(boxes, 0.3)] == ["a", "b"]

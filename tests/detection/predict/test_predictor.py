@@ -357,10 +357,10 @@ def _edit(key: str, value: object) -> Callable[[Path], None]:
         (lambda f: (f / "argus.json").unlink(), "holds no argus.json"),
         (lambda f: _truncate(f / "argus.json"), "is damaged"),
         (lambda f: (f / "argus.json").write_text("[]"), "holds no JSON object"),
-        (_edit("max_pixels", None), "key 'max_pixels' is missing"),
-        (_edit("min_pixels", "many"), "key 'min_pixels' is 'many'"),
-        (_edit("labels", [""]), r"key 'labels' is \[''\]"),
-        (_edit("vocabulary", "ajar"), "key 'vocabulary' is 'ajar'"),
+        (_edit("max_pixels", None), "field 'max_pixels': Field required"),
+        (_edit("min_pixels", "many"), "field 'min_pixels': .*integer, found .many"),
+        (_edit("labels", [""]), r"field 'labels\[0\]': "),
+        (_edit("vocabulary", "ajar"), "field 'vocabulary': .*'closed', found .ajar"),
         (shutil.rmtree, "no such checkpoint folder"),
     ],
 )
@@ -404,11 +404,15 @@ def test_a_calibration_and_descriptions_are_read_as_written(tmp_path: Path, tiny
     file = tmp_path / "argus.json"
     good = json.loads(file.read_text("utf-8"))
     for key, value, message in (
-        ("calibration", {"low": 1.0}, "key 'calibration': expected low, high"),
-        ("calibration", {**good["calibration"], "high": -1.0}, "key 'calibration': high is -1.0"),
-        ("calibration", [1, 2], "key 'calibration' is"),
-        ("descriptions", [], "key 'descriptions' is"),
-        ("descriptions", [1], "key 'descriptions' is"),
+        ("calibration", {"low": 1.0}, "field 'calibration.high': Field required"),
+        (
+            "calibration",
+            {**good["calibration"], "high": -1.0},
+            "field 'calibration.high': .*greater than 0, found -1.0",
+        ),
+        ("calibration", [1, 2], "field 'calibration': "),
+        ("descriptions", [], "field 'descriptions': "),
+        ("descriptions", [1], r"field 'descriptions\[0\]': "),
     ):
         file.write_text(json.dumps(good | {key: value}), "utf-8")
         with pytest.raises(CheckpointError, match=message):

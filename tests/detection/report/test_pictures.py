@@ -15,9 +15,7 @@ from argusvl.detection.report.pictures import GalleryItem, gallery_data, make_pi
 BOX = (10.0, 10.0, 60.0, 40.0)
 
 
-def item(
-    name: str, found: str | None, score: float | None = 0.75, size: tuple[int, int] = (80, 60)
-) -> GalleryItem:
+def item(name: str, found: str | None, score: float = 0.75, size: tuple[int, int] = (80, 60)) -> GalleryItem:
     predicted = [] if found is None else [LabelledBox(BOX, found, score)]
     return GalleryItem(Image.new("RGB", size, (90, 20, 20)), [LabelledBox(BOX, "a")], predicted, caption=name)
 
@@ -63,14 +61,14 @@ def test_number_and_bytes_are_bounded_and_the_worst_stay(monkeypatch: pytest.Mon
 
 
 def test_the_script_gets_every_prediction_and_every_text_once() -> None:
-    gallery = [item("one", "b", 0.05), item("two", "b", None)]
+    gallery = [item("one", "b", 0.05), item("two", "b", 0.5)]
     data = gallery_data(make_pictures(gallery, 0.3)[0], 0.3)
     assert data["texts"] == ["a", "b"]
     assert (data["threshold"], data["lowest"]) == (0.3, 0.05)
     by_name = {p["name"]: p for p in data["pictures"]}
     assert by_name["one"]["truth"] == [[10, 10, 60, 40, 0, 0]]
     assert by_name["one"]["found"] == [[10, 10, 60, 40, 1, 1, 0.05]]
-    assert by_name["two"]["found"][0][6] == 1  # without a score: counts at every threshold
+    assert by_name["two"]["found"][0][6] == 0.5
 
 
 def test_pictures_that_are_gone_or_were_replaced_are_left_out_by_name(tmp_path: Path) -> None:

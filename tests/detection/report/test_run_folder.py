@@ -11,7 +11,7 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.measure.figures import FIGURES
-from argusvl.detection.measure.reliability import Bin, Reliability
+from argusvl.detection.measure.reliability import Bin
 from argusvl.detection.report import sections
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.run.reading import load_run as load_run_of
@@ -43,6 +43,23 @@ def write(path: Path, value: Any) -> None:
     )
 
 
+BINS = [{"confidence": 0.8, "accuracy": 0.75, "count": 4}]
+NOTHING = {"bins": [], "ece": None, "bins_before": None, "ece_before": None}
+CALIBRATION = {**NOTHING, "bins": BINS, "ece": 0.05, "types": NOTHING, "measured_on": "val.jsonl"}
+
+
+def gallery(*images: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A file's content; images of which only a part is said are whole."""
+    rest = {"width": 40, "height": 30, "chosen": "errors", "truth": [], "predictions": []}
+    counted = {"score_threshold": 0.3, "images_total": 1, "kinds": {}, "confusion": {}, "misdescribed": []}
+    return {**counted, "images": [rest | one for one in images], **changes}
+
+
+def curves(**of_class: Any) -> dict[str, Any]:
+    """A file's content, with one class."""
+    return {"iou": 0.5, "classes": {"a": of_class}}
+
+
 def state(folder: Path, steps: int, **last: float) -> None:
     log = [{"step": 1, "loss": 2.0}, {"step": steps, "loss": 1.0, **last}]
     write(folder / f"checkpoint-{steps}" / "trainer_state.json", {"global_step": steps, "log_history": log})
@@ -59,19 +76,18 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
         {"ap50": 0.9, "train_seconds": 12.5, "before": {"AP50": 0.0}, "after": figures}
         | {"per_class": {"螺丝": {"AP50": 0.9, "AP": None}}},
     )
-    found = {"bbox_2d": [1, 2, 9, 9], "label": "螺丝", "score": 0.5}
-    truth = {"bbox_2d": [1, 2, 9, 8.5], "desc": "螺丝/a"}
-    picture = {"image": "a.jpg", "width": 40, "height": 30, "truth": [truth], "predictions": [found]}
+    found = {"bbox_2d": [1, 2, 9, 9], "label": "螺丝", "score": 0.5, "label_score": 0.7}
+    truth = {"bbox_2d": [1, 2, 9, 8.5], "desc": "螺丝/a", "label": "螺丝"}
+    picture = {"image": "a.jpg", "truth": [truth], "predictions": [found]}
     write(
         run / "gallery.json",
-        {"score_threshold": 0.3, "images": [picture], "images_total": 12}
+        gallery(picture, images_total=12)
         | {"kinds": {"螺丝": {"right": 7, "false": 2}}, "confusion": {"螺丝": {"螺丝": 7}}}
         | {"misdescribed": [{"truth": "螺丝/a", "said": "螺丝/b", "count": 3}]},
     )
     curve = {"precision": [1, 0.5, 0], "scores": [0.9, 0.4, 0], "f1": [0.4, 0.5, 0]}
     write(run / "precision_recall.json", {"iou": 0.5, "classes": {"螺丝": curve}})
-    bins = [{"confidence": c, "accuracy": a, "count": n} for c, a, n in ((0.8, 0.75, 4), (0.1, None, 0))]
-    write(run / "calibration.json", {"bins": bins, "ece": 0.05, "ece_before": None, "bins_before": None})
+    write(run / "calibration.json", CALIBRATION)
     write(run / "config.yaml", "task: detection\n")
     environment = {"python": "3.11", "packages": {"torch": "2.13"}, "devices": ["cpu", "cuda:0"]}
     write(run / "environment.json", environment)
@@ -90,12 +106,13 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     assert (item.image, item.size) == (run / "a.jpg", (40, 30))
     assert [(b.label, b.score) for b in (*item.truth, *item.predicted)] == [("螺丝/a", None), ("螺丝", 0.5)]
     assert [b.counted_as for b in (*item.truth, *item.predicted)] == ["螺丝", "螺丝"]
-    assert (shown.gallery.score_threshold, shown.gallery.total, shown.gallery.note) == (0.3, 12, "")
+    assert (shown.gallery.score_threshold, shown.gallery.total) == (0.3, 12)
     assert shown.gallery.kinds == {"螺丝": {"right": 7, "false": 2}}
     assert shown.gallery.confusion == {"螺丝": {"螺丝": 7}}
     assert shown.gallery.misdescribed == [("螺丝/a", "螺丝/b", 3)]
     assert shown.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
-    assert shown.calibration == {"score": Reliability([Bin(0.8, 0.75, 4)], 0.05, None, None)}
+    (score,) = shown.calibration.values()
+    assert (score.bins, score.ece, score.bins_before) == ([Bin(0.8, 0.75, 4)], 0.05, None)
     assert data.configuration == "task: detection\n"
     assert data.environment == {"python": "3.11", "torch": "2.13", "devices": "cpu, cuda:0"}
 
@@ -124,13 +141,14 @@ def test_without_an_evaluation_figures_are_the_best_checkpoints(tmp_path: Path) 
 
 def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(tmp_path: Path) -> None:
     state(tmp_path, 50, eval_AP50=0.1)
-    write(tmp_path / "calibration.json", {"bins": [], "ece": 0.5})
+    write(tmp_path / "calibration.json", CALIBRATION | {"ece": 0.5})
     for age, name in ((100, "val"), (0, "test")):
         figures = {"AP50": 0.8 if name == "test" else 0.7, "data": f"{name}.jsonl", "checkpoint": "c"}
         write(tmp_path / name / "figures.json", figures)
-        write(tmp_path / name / "gallery.json", {"images": [{"image": f"{name}.jpg"}]})
+        write(tmp_path / name / "gallery.json", gallery({"image": f"{name}.jpg"}))
         write(
-            tmp_path / name / "precision_recall.json", {"classes": {name: {"precision": [1], "scores": [1]}}}
+            tmp_path / name / "precision_recall.json",
+            {"iou": 0.5, "classes": {name: {"precision": [1], "scores": [1]}}},
         )
         stamp = (tmp_path / name / "figures.json").stat().st_mtime - age
         os.utime(tmp_path / name / "figures.json", (stamp, stamp))
@@ -142,7 +160,7 @@ def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(t
     assert set(boxes(tmp_path).precision_recall) == {"test"}
     assert boxes(tmp_path).calibration["score"].ece == 0.5  # of the training run: the evaluation wrote none
     assert len(data.log_history) == 2
-    write(tmp_path / "test" / "calibration.json", {"bins": [], "ece": 0.25})
+    write(tmp_path / "test" / "calibration.json", CALIBRATION | {"ece": 0.25})
     assert boxes(tmp_path).calibration["score"].ece == 0.25
     assert load_run(tmp_path / "val").figures[0].after == 0.7
     write(tmp_path / "figures.json", {"AP50": 0.9})
@@ -171,21 +189,10 @@ def test_the_steps_and_the_best_of_them_are_said(tmp_path: Path) -> None:
         assert load_run(tmp_path).subtitle == f"1\u202f200 training steps, {said}"
 
 
-def test_a_run_of_an_older_version_is_read(tmp_path: Path) -> None:
-    image = {"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4], "desc": "螺丝/a"}], "predictions": []}
-    write(tmp_path / "gallery.json", {"images": [image]})
-    data = boxes(tmp_path)
-    gallery = data.gallery
-    assert (gallery.score_threshold, gallery.total, gallery.kinds) == (0.0, None, {})
-    assert (data.precision_recall, data.calibration) == ({}, {})
-    assert gallery.items[0].truth[0].counted_as == "螺丝"
-
-
 def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
     write(tmp_path / "summary.json", {})
-    some = {"bins": [{"confidence": 0.8, "accuracy": 0.75, "count": 4}], "ece": 0.05}
-    nothing = {"bins": [], "ece": None, "bins_before": None, "ece_before": None}
-    for scores, types, names in ((some, some, {"score", "label score"}), (nothing, some, {"label score"})):
+    some = {"bins": BINS, "ece": 0.05}
+    for scores, types, names in ((some, some, {"score", "label score"}), (NOTHING, some, {"label score"})):
         write(tmp_path / "calibration.json", {**scores, "types": types, "measured_on": "val.jsonl"})
         data = boxes(tmp_path)
         assert set(data.calibration) == names
@@ -194,7 +201,7 @@ def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
 
 def test_how_the_pictures_were_chosen_is_said(tmp_path: Path) -> None:
     images = [{"image": f"{k}.jpg", "chosen": "errors" if k < 2 else "spread"} for k in range(3)]
-    write(tmp_path / "gallery.json", {"images": images, "images_total": 9})
+    write(tmp_path / "gallery.json", gallery(*images, images_total=9))
     assert boxes(tmp_path).gallery.note == "the 2 with the most errors, and 1 spread evenly over the others"
 
 
@@ -210,51 +217,49 @@ def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
         ("summary.json", [1], "no JSON object"),
         ("summary.json", {"after": 3}, "field 'after'"),
         ("summary.json", {"per_class": {"a": 1}}, "field 'per_class'"),
-        ("gallery.json", {"image": []}, "field 'images'"),
+        ("gallery.json", {"image": []}, "Field required"),
         ("gallery.json", [], "no JSON object"),
-        ("gallery.json", {"images": [{"truth": []}]}, r"images\[0\]\.image"),
-        ("gallery.json", {"images": [{"image": "a.jpg", "truth": 1}]}, r"images\[0\]\.truth"),
+        ("gallery.json", gallery(images=3), "field 'images'"),
+        ("gallery.json", gallery(images=[{"truth": []}]), r"images\[0\]\.image"),
+        ("gallery.json", gallery({"image": "a.jpg", "truth": 1}), r"images\[0\]\.truth"),
+        ("gallery.json", gallery({"image": "a.jpg", "width": "40"}), r"images\[0\]\.width"),
         (
             "gallery.json",
-            {"images": [{"image": "a.jpg", "predictions": [{"bbox_2d": [1, 2], "desc": "a"}]}]},
+            gallery({"image": "a.jpg", "predictions": [{"bbox_2d": [1, 2], "label": "a"}]}),
             r"images\[0\]\.predictions\[0\]\.bbox_2d",
         ),
         (
             "gallery.json",
-            {"images": [{"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4]}]}]},
+            gallery({"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4], "label": "a"}]}),
             r"truth\[0\]\.desc",
         ),
-        ("gallery.json", {"images": [], "kinds": {"a": 3}}, r"field 'kinds\.a'"),
-        ("gallery.json", {"images": [], "kinds": {"a": {"lost": 3}}}, r"kinds\.a\.lost"),
-        ("gallery.json", {"images": [], "kinds": {"a": {"missed": -1}}}, r"kinds\.a\.missed"),
-        ("gallery.json", {"images": [], "confusion": {"a": {"b": "1"}}}, r"confusion\.a\.b"),
-        ("gallery.json", {"images": [], "misdescribed": {}}, "field 'misdescribed'"),
-        ("gallery.json", {"images": [], "misdescribed": [{"truth": "a", "count": 1}]}, r"misdescribed\[0\]"),
+        ("gallery.json", gallery(kinds={"a": 3}), r"field 'kinds\.a'"),
+        ("gallery.json", gallery(kinds={"a": {"lost": 3}}), r"kinds\.a\.lost"),
+        ("gallery.json", gallery(kinds={"a": {"missed": -1}}), r"kinds\.a\.missed"),
+        ("gallery.json", gallery(confusion={"a": {"b": "1"}}), r"confusion\.a\.b"),
+        ("gallery.json", gallery(misdescribed={}), "field 'misdescribed'"),
+        ("gallery.json", gallery(misdescribed=[{"truth": "a", "count": 1}]), r"misdescribed\[0\]"),
         ("figures.json", [1], "no JSON object"),
         ("figures.json", {"with_teachers": 3}, "field 'with_teachers'"),
         ("environment.json", [1], "no JSON object"),
-        ("precision_recall.json", {"classes": []}, "field 'classes'"),
-        ("precision_recall.json", {"classes": {"a": {"precision": [2], "scores": [0]}}}, r"classes\.a"),
-        ("precision_recall.json", {"classes": {"a": {"precision": [1], "scores": []}}}, r"classes\.a"),
-        ("precision_recall.json", {"classes": {"a": {"precision": [1, 0], "scores": [0]}}}, "one length"),
-        (
-            "precision_recall.json",
-            {"classes": {"a": {"precision": [1], "scores": [1], "f1": [1, 1]}}},
-            r"classes\.a': precision, scores and f1",
-        ),
-        ("calibration.json", {"bins": [], "ece": 7}, "field.* 'ece'"),
-        ("calibration.json", {"bins": [], "ece": None, "types": 3}, "field 'types'"),
-        ("calibration.json", {"bins": [], "ece": None, "types": {"ece": 3}}, r"types\.ece"),
-        ("calibration.json", {"bins": 3, "ece": 0.1}, "field 'bins'"),
-        ("calibration.json", {"bins": [{"confidence": 0.5, "count": 3}], "ece": 0.1}, r"bins\[0\]"),
+        ("precision_recall.json", {"iou": 0.5, "classes": []}, "field 'classes'"),
+        ("precision_recall.json", curves(precision=[2], scores=[0]), r"classes\.a\.precision\[0\]"),
+        ("precision_recall.json", curves(precision=[1], scores=[]), "one length"),
+        ("precision_recall.json", curves(precision=[1, 0], scores=[0]), "one length"),
+        ("precision_recall.json", curves(precision=[1], scores=[1], f1=[1, 1]), "one length"),
+        ("calibration.json", CALIBRATION | {"ece": 7}, "field 'ece'"),
+        ("calibration.json", CALIBRATION | {"types": 3}, "field 'types'"),
+        ("calibration.json", CALIBRATION | {"types": NOTHING | {"ece": 3}}, r"types\.ece"),
+        ("calibration.json", CALIBRATION | {"bins": 3}, "field 'bins'"),
         (
             "calibration.json",
-            {"bins": [{"confidence": 0.5, "accuracy": 1, "count": 3}]},
-            "ece should be there",
+            CALIBRATION | {"bins": [{"confidence": 0.5, "count": 3}]},
+            r"bins\[0\]\.accuracy",
         ),
-        ("calibration.json", {"bins": [], "ece": 10**400}, "field 'ece'"),
-        ("calibration.json", {"bins": [], "ece": True}, "field 'ece'"),
-        ("calibration.json", {"bins": [], "ece": 0.1, "bins_before": [7]}, r"bins_before\[0\]"),
+        ("calibration.json", {"bins": BINS}, "field 'ece': Field required"),
+        ("calibration.json", CALIBRATION | {"ece": 10**400}, "field 'ece'"),
+        ("calibration.json", CALIBRATION | {"ece": True}, "field 'ece'"),
+        ("calibration.json", CALIBRATION | {"bins_before": [7]}, r"bins_before\[0\]"),
         ("checkpoint-3/trainer_state.json", {"global_step": 3}, "log_history"),
     ],
 )

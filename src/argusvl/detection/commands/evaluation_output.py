@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argusvl.core.files import real_path, write_text_atomically
+from argusvl.core.schemas import plain
 from argusvl.core.terminal import console, say
 from argusvl.core.wording import counted, listed
 from argusvl.detection.data.records import RecordFile
@@ -61,13 +62,11 @@ def print_figures(figures: Figures, title: str) -> None:
 
 def print_reliability(reliability: ReliabilityReport, note: str) -> None:
     """How far scores can be believed, and what they were fitted on."""
-    scores = reliability.scores
-    if scores.bins_before is None:
-        text = f"ece {_shown(scores.ece)}   scores are not calibrated: {note}"
+    ece, before = _shown(reliability.ece), _shown(reliability.ece_before)
+    if reliability.bins_before is None:
+        say(f"ece {ece}   scores are not calibrated: {note}")
     else:
-        before = math.nan if scores.ece_before is None else scores.ece_before
-        text = f"ece {_shown(scores.ece)}   before calibration {_shown(before)} ({note})"
-    say(text)
+        say(f"ece {ece}   before calibration {before} ({note})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +90,8 @@ class Measured:
         """The figures, ready for JSON; those of the text stand beside the head's where both were measured."""
         if self.head is None or self.reliability is None:
             return self._text_dict()
-        scores = self.reliability.scores
-        found = _figures(self.head) | {
-            "ece": None if math.isnan(scores.ece) else scores.ece,
-            "ece_before": scores.ece_before,
-        }
+        measured = {"ece": self.reliability.ece, "ece_before": self.reliability.ece_before}
+        found = _figures(self.head) | measured
         return found if self.text is None else found | {"text": self._text_dict()}
 
     def _text_dict(self) -> dict[str, Any]:
@@ -129,12 +125,14 @@ class Measured:
         found = zip(evaluation.images, evaluation.predictions, strict=True)
         _write_lines(out / PREDICTIONS, (detections.to_jsonl(image) for image, detections in found))
         gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
-        write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
+        write_text_atomically(out / GALLERY, json.dumps(plain(gallery), ensure_ascii=False) + "\n")
         if self.text is not None:
             _write_lines(out / ANSWERS_FILE, _answer_lines(self.text))
         if self.head is not None and self.reliability is not None:
             curves = precision_recall_file(self.head, assets.vocabulary)
-            write_text_atomically(out / PRECISION_RECALL, json.dumps(curves, ensure_ascii=False) + "\n")
+            write_text_atomically(
+                out / PRECISION_RECALL, json.dumps(plain(curves), ensure_ascii=False) + "\n"
+            )
             write_reliability(out, self.reliability, _measured_on(records.path, assets))
 
 
@@ -171,5 +169,5 @@ def _measured_on(data: Path, assets: DetectionAssets) -> str:
     return f"{data}, which scores were fitted on" if same else str(data)
 
 
-def _shown(figure: float) -> str:
-    return "-" if math.isnan(figure) else f"{figure:.3f}"
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None or math.isnan(figure) else f"{figure:.3f}"

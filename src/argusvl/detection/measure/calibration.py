@@ -19,18 +19,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
+from argusvl.core.schemas import Number
 from argusvl.core.wording import counted
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.matched_predictions import MatchedPredictions
-from argusvl.detection.measure.reliability import Array, Flags, ReliabilityReport, compare, reliability
+from argusvl.detection.measure.reliability import (
+    Array,
+    Flags,
+    Reliability,
+    ReliabilityReport,
+    compare,
+    reliability,
+)
 
 MIN_IMAGES, MIN_RIGHT, MIN_WRONG = 5, 10, 10
 """Fewer held-out images, right predictions or wrong ones say too little to change scores by."""
@@ -53,6 +62,10 @@ _PRIOR_STD = 5.0
 score divides into right and wrong would have no finite answer."""
 
 
+_Positive = Annotated[Number, Field(gt=0)]
+_Several = Annotated[int, Field(strict=True, gt=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What turns the model's scores into probabilities.
@@ -66,28 +79,14 @@ class Calibration:
         predictions: Predictions that it was fitted on.
     """
 
-    low: float
-    high: float
-    bias: float
-    type_temperature: float
-    images: int
-    predictions: int
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
-        """Inverse of ``dataclasses.asdict``.
-
-        Raises:
-            ValueError: A field is missing, unknown, or holds what cannot be.
-        """
-        if set(value) != {f.name for f in fields(cls)}:
-            raise ValueError(f"expected {', '.join(f.name for f in fields(cls))}, got {', '.join(value)}")
-        for name, number in value.items():
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                raise ValueError(f"{name} is {number!r}, no number")
-            if name != "bias" and number <= 0:
-                raise ValueError(f"{name} is {number!r}, not above 0")
-        return cls(**value)
+    low: _Positive
+    high: _Positive
+    bias: Number
+    type_temperature: _Positive
+    images: _Several
+    predictions: _Several
 
     def probabilities(self, scores: NDArray[Any]) -> Array:
         """``[N]`` scores → probabilities, in the same order."""
@@ -117,18 +116,12 @@ class Fit:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a run's snapshot."""
-        calibration = None if self.calibration is None else asdict(self.calibration)
-        return {"calibration": calibration, "note": self.note, "report": self.report.to_dict()}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Fit:
         """Inverse of :meth:`to_dict`."""
-        calibration = value["calibration"]
-        return cls(
-            None if calibration is None else Calibration.from_dict(calibration),
-            value["note"],
-            ReliabilityReport.from_dict(value["report"]),
-        )
+        return TypeAdapter(cls).validate_python(value)
 
 
 def fit_calibration(matched: MatchedPredictions) -> Fit:
@@ -214,9 +207,9 @@ def measure(matched: MatchedPredictions, calibration: Calibration | None) -> Rel
     """How reliable scores are on images that ``calibration`` was not fitted on; ``None``: as the model gives them."""
     if calibration is None:
         shown = matched.scores >= SHOWN_FROM
-        scores = reliability(matched.scores[shown], matched.correct[shown])
-        return ReliabilityReport(
-            scores, reliability(_confidences(matched.type_logits), _types_right(matched))
+        return _report(
+            reliability(matched.scores[shown], matched.correct[shown]),
+            reliability(_confidences(matched.type_logits), _types_right(matched)),
         )
     types = _confidences(matched.type_logits, calibration.type_temperature)
     return _compared(matched, calibration.probabilities(matched.scores), types)
@@ -224,10 +217,14 @@ def measure(matched: MatchedPredictions, calibration: Calibration | None) -> Rel
 
 def _compared(matched: MatchedPredictions, scores: Array, types: Array) -> ReliabilityReport:
     """Calibrated scores and confidences beside those that the model gives."""
-    return ReliabilityReport(
+    return _report(
         compare(matched.scores, scores, matched.correct, SHOWN_FROM),
         compare(_confidences(matched.type_logits), types, _types_right(matched), shown_from=0.0),
     )
+
+
+def _report(scores: Reliability, types: Reliability) -> ReliabilityReport:
+    return ReliabilityReport(scores.bins, scores.ece, scores.bins_before, scores.ece_before, types=types)
 
 
 def _confidences(type_logits: Array, temperature: float = 1.0) -> Array:

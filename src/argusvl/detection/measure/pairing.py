@@ -107,8 +107,8 @@ def pair_up(truth: Sequence[LabelledBox], predicted: Sequence[LabelledBox]) -> l
 
 
 def above(predicted: Iterable[LabelledBox], score: float) -> list[LabelledBox]:
-    """The predictions with at least this score; one without a score always counts."""
-    return [p for p in predicted if p.score is None or p.score >= score]
+    """The predictions with at least this score."""
+    return [p for p in predicted if (p.score or 0.0) >= score]
 
 
 def count_kinds(pairs: Iterable[Pair]) -> Counter[Kind]:

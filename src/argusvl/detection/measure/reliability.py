@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.files import write_text_atomically
+from argusvl.core.schemas import Count, Share
 
 CALIBRATION = "calibration.json"
 """What a run, a checkpoint and an evaluation leave of it for the report."""
@@ -27,9 +26,9 @@ Flags = NDArray[np.bool_]
 class Bin:
     """Predictions of similar confidence: their mean confidence, the share that is right, their number."""
 
-    confidence: float
-    accuracy: float
-    count: int
+    confidence: Share
+    accuracy: Share
+    count: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +37,32 @@ class Reliability:
 
     Attributes:
         bins: Ten of equal width over 0..1, those that hold any prediction.
-        ece: Expected calibration error: the bins' mean distance of accuracy and confidence, by count; ``nan``
+        ece: Expected calibration error: the bins' mean distance of accuracy and confidence, by count; ``None``
             without predictions.
         bins_before: The same predictions as the model scores them; ``None`` where nothing was calibrated.
         ece_before: Of these.
     """
 
     bins: Sequence[Bin]
-    ece: float
+    ece: Share | None
     bins_before: Sequence[Bin] | None = None
-    ece_before: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; ``nan`` becomes ``None``."""
-        return asdict(self) | {"ece": None if math.isnan(self.ece) else self.ece}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Reliability:
-        """Inverse of :meth:`to_dict`."""
-        before = value["bins_before"]
-        return cls(
-            tuple(Bin(**b) for b in value["bins"]),
-            math.nan if value["ece"] is None else value["ece"],
-            None if before is None else tuple(Bin(**b) for b in before),
-            value["ece_before"],
-        )
+    ece_before: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ReliabilityReport:
-    """Reliability of scores (is the prediction right?) and of label scores (is the label, given the object?)."""
+class ReliabilityReport(Reliability):
+    """Reliability of scores (is the prediction right?) and, in ``types``, of label scores (is the label, given the
+    object?).
+    """
 
-    scores: Reliability
-    types: Reliability
+    types: Reliability = field(kw_only=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: the scores' figures, and those of label scores under ``types``."""
-        return {**self.scores.to_dict(), "types": self.types.to_dict()}
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ReliabilityReport:
-        """Inverse of :meth:`to_dict`."""
-        return cls(Reliability.from_dict(value), Reliability.from_dict(value["types"]))
+@dataclass(frozen=True, slots=True)
+class ReliabilityFile(ReliabilityReport):
+    """What ``calibration.json`` holds; ``measured_on`` names the data in words."""
+
+    measured_on: str = field(kw_only=True)
 
 
 def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str) -> None:
@@ -87,16 +70,24 @@ def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str)
 
     ``measured_on`` names the data in words.
     """
-    content = {**report.to_dict(), "measured_on": measured_on}
-    write_text_atomically(folder / CALIBRATION, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    content = ReliabilityFile(
+        report.bins,
+        report.ece,
+        report.bins_before,
+        report.ece_before,
+        types=report.types,
+        measured_on=measured_on,
+    )
+    text = json.dumps(asdict(content), ensure_ascii=False, indent=2) + "\n"
+    write_text_atomically(folder / CALIBRATION, text)
 
 
 def compare(raw: Array, calibrated: Array, correct: Flags, shown_from: float) -> Reliability:
     """Before and after, for predictions that have this confidence before or after: the same ones for both."""
     shown = np.maximum(raw, calibrated) >= shown_from
     before = reliability(raw[shown], correct[shown])
-    ece = None if math.isnan(before.ece) else before.ece
-    return replace(reliability(calibrated[shown], correct[shown]), bins_before=before.bins, ece_before=ece)
+    after = reliability(calibrated[shown], correct[shown])
+    return replace(after, bins_before=before.bins, ece_before=before.ece)
 
 
 def reliability(confidence: Array, correct: Flags) -> Reliability:
@@ -107,7 +98,5 @@ def reliability(confidence: Array, correct: Flags) -> Reliability:
         for inside in (where == k for k in range(NUM_BINS))
         if inside.any()
     ]
-    error = (
-        sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(confidence) if bins else math.nan
-    )
+    error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(confidence) if bins else None
     return Reliability(tuple(bins), error)

@@ -11,10 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import copy_file, path_inside, read_json_object, write_text_atomically
+from argusvl.core.schemas import checked
 from argusvl.detection.data.checkpoint_layout import assets_file, stock_folder
 from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
@@ -30,20 +33,14 @@ if TYPE_CHECKING:
 POOL_FILE = "teacher_pool.jsonl"
 POOL_IMAGES = "teacher_images"
 
-_CHOICES = {
-    "vocabulary": get_args(Vocabulary),
-    "over_length_policy": get_args(OverLengthPolicy),
-    "vision_tokens_policy": get_args(VisionTokensPolicy),
-}
-
-_LATER = {"descriptions", "calibration", "calibration_note", "vocabulary_digest"}
-"""Keys that checkpoints of earlier versions lack."""
+_Several = Annotated[int, Field(strict=True, gt=0)]
+_Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionAssets:
     """The conditions of training that prediction must meet: of the run's configuration the keys of the same names, and
-    these.
+    these. Keys that checkpoints of earlier versions lack have a default.
 
     Attributes:
         labels: Vocabulary of the type score, in the order of training; empty where only language was trained, on
@@ -56,17 +53,17 @@ class DetectionAssets:
         config: The run's configuration, for the record; nothing is read from it.
     """
 
-    labels: tuple[str, ...]
+    labels: _Texts
     vocabulary: Vocabulary
     prompt_language: str
-    model_max_length: int
+    model_max_length: _Several
     over_length_policy: OverLengthPolicy
-    min_pixels: int
-    max_pixels: int
-    vision_tokens_warn: int
-    vision_tokens_max: int
+    min_pixels: _Several
+    max_pixels: _Several
+    vision_tokens_warn: _Several
+    vision_tokens_max: _Several
     vision_tokens_policy: VisionTokensPolicy
-    descriptions: tuple[str, ...] | None = None
+    descriptions: Annotated[_Texts, Field(min_length=1)] | None = None
     calibration: Calibration | None = None
     calibration_note: str = "the checkpoint was written without one"
     vocabulary_digest: str = ""
@@ -114,12 +111,8 @@ class DetectionAssets:
             )
         if "descriptions" not in value and value.get("vocabulary") == "closed":
             value["descriptions"] = value.get("labels") or None
-        known = {
-            f.name: _checked(f.name, str(f.type), value, file)
-            for f in fields(cls)
-            if f.name in value or f.name not in _LATER
-        }
-        return cls(**known)
+        remedy = "it was changed by hand or by another version: use the checkpoint as `argus train` wrote it"
+        return checked(value, cls, file, remedy=remedy)
 
 
 def limits_in(settings: Any) -> VisionLimits:
@@ -155,33 +148,3 @@ def load_teacher_pool(folder: str | Path) -> tuple[Scene, ...]:
     for name in (name for scene in scenes for name in scene.images):
         path_inside(file.parent, name, stated_in=file)
     return scenes
-
-
-def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -> Any:
-    """One field of ``argus.json``, of the type that the dataclass says."""
-    remedy = (
-        "the file was changed by hand or by another version: use the checkpoint as `argus train` wrote it"
-    )
-    if name not in value:
-        raise CheckpointError(f"key {name!r} is missing", where=file, remedy=remedy)
-    found = value[name]
-    fits = {
-        "int": type(found) is int and found > 0,
-        "str": isinstance(found, str),
-        "tuple[str, ...]": _is_texts(found),
-        "tuple[str, ...] | None": found is None or (_is_texts(found) and found),
-        "Calibration | None": found is None or isinstance(found, dict),
-        "Mapping[str, Any]": isinstance(found, dict),
-    }.get(annotation, found in _CHOICES.get(name, ()))
-    if not fits:
-        raise CheckpointError(f"key {name!r} is {found!r:.80}", where=file, remedy=remedy)
-    if name == "calibration" and found is not None:
-        try:
-            return Calibration.from_dict(found)
-        except ValueError as error:
-            raise CheckpointError(f"key {name!r}: {error}", where=file, remedy=remedy) from None
-    return tuple(found) if isinstance(found, list) else found
-
-
-def _is_texts(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(v, str) and v for v in found)

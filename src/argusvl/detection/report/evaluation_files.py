@@ -1,25 +1,22 @@
-"""Reading what ``argus eval --out`` writes beside the figures: each file's format is a schema.
+"""What ``argus eval --out`` writes beside the figures: each file's format is a schema, for its writer and its reader.
 
-Boxes are pixels of the stored image; paths are absolute or
-relative to the folder. ``label`` is the class; without it the first ``/`` segment of ``desc`` is. A prediction without
-``desc`` is shown by its ``label``. ``precision_recall.json`` has precision and scores at equally spaced recalls from 0
-to 1, ``f1`` at equally spaced score thresholds from 0 to 1. Keys that no schema names are left to whoever wrote them.
+Boxes are left, top, right, bottom in pixels of the stored image; paths are absolute or relative to the folder. Keys
+that no schema names are left to whoever wrote them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from argusvl.core.errors import DataError
-from argusvl.core.schemas import Count, Share, checked
-from argusvl.core.strict_json import finite_number
+from argusvl.core.schemas import Count, Number, Share, checked
 from argusvl.detection.measure.pairing import Kind, LabelledBox
-from argusvl.detection.measure.reliability import CALIBRATION, Bin, Reliability
+from argusvl.detection.measure.reliability import CALIBRATION, Reliability, ReliabilityFile
 from argusvl.detection.report.pictures import GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import read_object
@@ -28,126 +25,101 @@ GALLERY = "gallery.json"
 PREDICTIONS = "predictions.jsonl"
 PRECISION_RECALL = "precision_recall.json"
 
-_AGAIN = "evaluate again, or remove the file to report without it"
-_S = TypeVar("_S", bound=BaseModel)
+Reason = Literal["errors", "spread"]
+"""Why a picture is in the gallery: for its errors, or as one of those spread evenly over the others."""
 
-_Shares = Annotated[list[Share], Field(min_length=1)]
-_NumberIfAny = Annotated[float | None, BeforeValidator(finite_number)]
-
-
-class _Schema(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+_Corners = Annotated[Sequence[Number], Field(min_length=4, max_length=4)]
+_S = TypeVar("_S")
 
 
-class _Box(_Schema):
-    bbox_2d: Annotated[list[float], Field(min_length=4, max_length=4)]
+@dataclass(frozen=True, slots=True)
+class TruthBox:
+    """An object; ``label`` is the class that it counts as."""
+
+    bbox_2d: _Corners
     desc: str
-    label: str | None = None
-    score: _NumberIfAny = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _describe_by_label(cls, value: Any) -> Any:
-        undescribed = isinstance(value, dict) and not value.get("desc")
-        return {**value, "desc": value.get("label")} if undescribed else value
+    label: str
 
     def labelled(self) -> LabelledBox:
+        """As the report shows it."""
         x1, y1, x2, y2 = self.bbox_2d
-        return LabelledBox((x1, y1, x2, y2), self.desc, self.score, self.label or "")
+        return LabelledBox((x1, y1, x2, y2), self.desc, class_name=self.label)
 
 
-class _Image(_Schema):
+@dataclass(frozen=True, slots=True)
+class FoundBox:
+    """A prediction, as :meth:`Detections.to_jsonl` says it; without ``desc`` it was not described."""
+
+    bbox_2d: _Corners
+    label: str
+    score: Share
+    label_score: Share
+    desc: str | None = None
+
+    def labelled(self) -> LabelledBox:
+        """As the report shows it."""
+        x1, y1, x2, y2 = self.bbox_2d
+        return LabelledBox((x1, y1, x2, y2), self.desc or self.label, self.score, self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryImage:
+    """A picture with truth and predictions; width and height in pixels when it was measured."""
+
     image: str
-    width: Count | None = None
-    height: Count | None = None
-    chosen: Any = None
-    truth: list[_Box] = []
-    predictions: list[_Box] = []
-
-    def item(self, folder: Path) -> GalleryItem:
-        path = folder / self.image  # an absolute path stands for itself
-        return GalleryItem(
-            image=path,
-            truth=[box.labelled() for box in self.truth],
-            predicted=[box.labelled() for box in self.predictions],
-            caption=path.name,
-            size=None if self.width is None or self.height is None else (self.width, self.height),
-        )
+    width: Count
+    height: Count
+    note: str | None = None
+    chosen: Reason
+    truth: Sequence[TruthBox]
+    predictions: Sequence[FoundBox]
 
 
-class _Misdescribed(_Schema):
+@dataclass(frozen=True, slots=True)
+class Misdescribed:
+    """What was said in place of what, and how often."""
+
     truth: str
     said: str
     count: Count
 
 
-class _Gallery(_Schema):
-    images: list[_Image]
-    score_threshold: _NumberIfAny = None
-    images_total: Count | None = None
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """``gallery.json``: some pictures, and what was counted over all ``images_total`` from the threshold on."""
+
+    score_threshold: Share
+    images_total: Count
     # Other kinds than the report's are an error, for their sum would be wrong.
-    kinds: dict[str, dict[Kind, Count]] = {}
-    confusion: dict[str, dict[str, Count]] = {}
-    misdescribed: list[_Misdescribed] = []
+    kinds: Mapping[str, Mapping[Kind, Count]]
+    confusion: Mapping[str, Mapping[str, Count]]
+    misdescribed: Sequence[Misdescribed]
+    images: Sequence[GalleryImage]
 
 
-class _Curve(_Schema):
-    precision: _Shares
-    scores: _Shares
-    f1: _Shares | None = None
-
-    @model_validator(mode="after")
-    def _is_even(self) -> Self:
-        if len(self.scores) != len(self.precision) or len(self.f1 or self.scores) != len(self.precision):
-            raise ValueError("precision, scores and f1 should be lists of one length")
-        return self
+def _of_one_length(classes: Mapping[str, PrecisionCurve]) -> Mapping[str, PrecisionCurve]:
+    lists = (one for c in classes.values() for one in (c.precision, c.scores, c.f1 or c.scores))
+    if len({len(one) for one in lists}) > 1:
+        raise ValueError("precision, scores and f1 of all classes should be lists of one length")
+    return classes
 
 
-class _PrecisionRecall(_Schema):
-    classes: dict[str, _Curve] = {}
+@dataclass(frozen=True, slots=True)
+class PrecisionRecall:
+    """``precision_recall.json``: by class, precision and scores at equally spaced recalls from 0 to 1, and F1 at
+    equally spaced score thresholds from 0 to 1.
+    """
 
-    @model_validator(mode="after")
-    def _is_even(self) -> Self:
-        if len({len(curve.precision) for curve in self.classes.values()}) > 1:
-            raise ValueError("the classes should have lists of one length")
-        return self
-
-
-class _Bin(_Schema):
-    confidence: Share
-    accuracy: Share | None = None
-    count: Count
-
-    @model_validator(mode="after")
-    def _is_measured(self) -> Self:
-        if self.count and self.accuracy is None:
-            raise ValueError("accuracy should be there where count is not 0")
-        return self
+    iou: Share
+    classes: Annotated[Mapping[str, PrecisionCurve], AfterValidator(_of_one_length)]
 
 
-class _Calibration(_Schema):
-    ece: Share | None = None
-    ece_before: Share | None = None
-    bins: list[_Bin]
-    bins_before: list[_Bin] | None = None
+@dataclass(frozen=True, slots=True)
+class PredictedImage:
+    """A line of ``predictions.jsonl``."""
 
-    @model_validator(mode="after")
-    def _is_measured(self) -> Self:
-        if self.bins and self.ece is None:
-            raise ValueError("ece should be there where there are bins")
-        return self
-
-    def reliability(self) -> Reliability | None:
-        """``None`` where nothing was predicted."""
-        if self.ece is None:
-            return None
-        before = None if self.bins_before is None else _measured_bins(self.bins_before)
-        return Reliability(_measured_bins(self.bins), self.ece, before, self.ece_before)
-
-
-class _Calibrations(_Calibration):
-    types: _Calibration | None = None
-    measured_on: str | None = None
+    image: str
+    objects: Sequence[FoundBox]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +140,8 @@ class GalleryFile:
     score_threshold: float = 0.0
     total: int | None = None
     note: str = ""
-    kinds: dict[str, dict[str, int]] = field(default_factory=dict)
-    confusion: dict[str, dict[str, int]] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     misdescribed: list[tuple[str, str, int]] = field(default_factory=list)
 
 
@@ -179,32 +151,38 @@ def load_gallery(folder: Path) -> GalleryFile:
     Raises:
         DataError: The file is damaged.
     """
-    file = folder / GALLERY
-    value = read_object(file)
-    if not value:
+    read = _read(folder / GALLERY, Gallery)
+    if read is None:
         return GalleryFile()
-    read = _checked(file, _Gallery, value)
-    total = read.images_total
+    worst = sum(one.chosen == "errors" for one in read.images)
     return GalleryFile(
-        items=[image.item(folder) for image in read.images],
-        score_threshold=read.score_threshold or 0.0,
-        total=total if total is not None and total >= len(read.images) else None,
-        note=_how_chosen([image.chosen for image in read.images]),
+        items=[
+            GalleryItem(
+                image=folder / one.image,  # an absolute path stands for itself
+                truth=[box.labelled() for box in one.truth],
+                predicted=[box.labelled() for box in one.predictions],
+                caption=Path(one.image).name,
+                size=(one.width, one.height),
+            )
+            for one in read.images
+        ],
+        score_threshold=read.score_threshold,
+        total=read.images_total,
+        note=f"the {worst} with the most errors, and {len(read.images) - worst} spread evenly over the others",
         kinds={name: {str(kind): n for kind, n in counts.items()} for name, counts in read.kinds.items()},
         confusion=read.confusion,
         misdescribed=[(one.truth, one.said, one.count) for one in read.misdescribed],
     )
 
 
-def load_precision_recall(folder: Path) -> dict[str, PrecisionCurve]:
+def load_precision_recall(folder: Path) -> Mapping[str, PrecisionCurve]:
     """A curve for each class; empty if there is no file.
 
     Raises:
         DataError: The file is damaged.
     """
-    file = folder / PRECISION_RECALL
-    classes = _checked(file, _PrecisionRecall, read_object(file)).classes
-    return {name: PrecisionCurve(c.precision, c.scores, c.f1 or ()) for name, c in classes.items()}
+    read = _read(folder / PRECISION_RECALL, PrecisionRecall)
+    return {} if read is None else read.classes
 
 
 def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
@@ -213,38 +191,11 @@ def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
     Raises:
         DataError: The file is damaged.
     """
-    file = folder / CALIBRATION
-    value = read_object(file)
-    if not value:
+    read = _read(folder / CALIBRATION, ReliabilityFile)
+    if read is None:
         return {}, ""
-    read = _checked(file, _Calibrations, value)
-    found = {
-        "score": read.reliability(),
-        "label score": None if read.types is None else read.types.reliability(),
-    }
-    return {name: one for name, one in found.items() if one is not None}, read.measured_on or ""
-
-
-def _checked(file: Path, schema: type[_S], value: Any) -> _S:
-    return checked(value, schema, file, remedy=_AGAIN, error=DataError)
-
-
-def _how_chosen(chosen: Sequence[Any]) -> str:
-    """In words, where the file says of each image why it was chosen."""
-    worst, spread = chosen.count("errors"), chosen.count("spread")
-    if worst + spread < len(chosen):
-        return ""
-    return f"the {worst} with the most errors, and {spread} spread evenly over the others"
-
-
-def _measured_bins(bins: Sequence[_Bin]) -> list[Bin]:
-    """Those that hold predictions: an empty one has no accuracy."""
-    return [Bin(b.confidence, b.accuracy, b.count) for b in bins if b.count and b.accuracy is not None]
-
-
-class _Predicted(_Schema):
-    image: str
-    objects: list[_Box]
+    found = {"score": read, "label score": read.types}
+    return {name: one for name, one in found.items() if one.bins}, read.measured_on
 
 
 def predicted_line(file: Path, value: Any) -> tuple[str, list[LabelledBox]]:
@@ -253,5 +204,16 @@ def predicted_line(file: Path, value: Any) -> tuple[str, list[LabelledBox]]:
     Raises:
         DataError: It is damaged.
     """
-    read = _checked(file, _Predicted, value)
+    read = _checked(file, PredictedImage, value)
     return read.image, [box.labelled() for box in read.objects]
+
+
+def _read(file: Path, schema: type[_S]) -> _S | None:
+    value = read_object(file)
+    return _checked(file, schema, value) if value else None
+
+
+def _checked(file: Path, schema: type[_S], value: Any) -> _S:
+    return checked(
+        value, schema, file, remedy="evaluate again, or remove the file to report without it", error=DataError
+    )

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +15,18 @@ from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.measure.evaluation import Evaluation, Truth, claim, class_of
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, num_errors, pair_up
+from argusvl.detection.report.evaluation_files import (
+    FoundBox,
+    Gallery,
+    GalleryImage,
+    Misdescribed,
+    PrecisionRecall,
+    Reason,
+    TruthBox,
+)
+from argusvl.detection.report.scored_curves import PrecisionCurve
+
+Name = TypeVar("Name", bound=str)
 
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
@@ -34,8 +46,8 @@ def make_gallery(
     folder: str | Path | None = None,
     count: int = GALLERY_IMAGES,
     score_threshold: float = SCORE_THRESHOLD,
-) -> dict[str, Any]:
-    """The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it.
+) -> Gallery:
+    """The content of ``gallery.json``.
 
     It shows the images with the most errors, and as many as are left spread evenly over the others, so that it does
     not show failures alone; of each ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over
@@ -64,57 +76,47 @@ def make_gallery(
             .above(GALLERY_MIN_SCORE)
             .to_jsonl(_path(Path(root) / evaluation.images[k], folder))
         )
-        line["chosen"] = why
-        line["truth"] = [
-            {"bbox_2d": list(box.box_xyxy_px), "desc": box.label, "label": box.class_name}
-            for box in truths[k]
-        ]
-        line["predictions"] = line.pop("objects")
-        images.append(line)
+        found = [FoundBox(**one) for one in line.pop("objects")]
+        truth = [TruthBox(box.box_xyxy_px, box.label, box.class_name) for box in truths[k]]
+        images.append(GalleryImage(**line, chosen=why, truth=truth, predictions=found))
     every = [pair for pairs in paired for pair in pairs]
     misdescribed = Counter(
         (pair.truth.label, pair.predicted.label)
         for pair in every
         if pair.truth and pair.predicted and pair.kind == "misdescribed"
     )
-    return {
-        "score_threshold": score_threshold,
-        "images_total": len(evaluation.images),
-        "kinds": _counted((pair.class_name, pair.kind) for pair in every),
-        "confusion": _counted(
+    return Gallery(
+        score_threshold=score_threshold,
+        images_total=len(evaluation.images),
+        kinds=_counted((pair.class_name, pair.kind) for pair in every),
+        confusion=_counted(
             (pair.class_name, pair.predicted.counted_as)
             for pair in every
             if pair.predicted and pair.kind in ("right", "misdescribed")
         ),
-        "misdescribed": [
-            {"truth": truth, "said": said, "count": times}
-            for (truth, said), times in misdescribed.most_common(MISDESCRIBED)
+        misdescribed=[
+            Misdescribed(wanted, said, times)
+            for (wanted, said), times in misdescribed.most_common(MISDESCRIBED)
         ],
-        "images": images,
-    }
+        images=images,
+    )
 
 
-def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, Any]:
+def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> PrecisionRecall:
     """Each class's precision over recall, and F1 over the score threshold, at IoU 0.5.
 
     Precision is AP's, over all that the model considered; F1 is that of the predictions that a caller gets.
-
-    Returns:
-        JSON-ready: ``{"iou": 0.5, "classes": {class: {"precision": [101 numbers], "scores": [101 numbers], "f1": [101
-        numbers]}}}``.
     """
     f1 = _f1_over_thresholds(evaluation, vocabulary)
-    return {
-        "iou": MIN_IOU,
-        "classes": {
-            name: {
-                "precision": [round(p, 4) for p in curve.precision],
-                "scores": [round(s, 4) for s in curve.scores],
-                "f1": f1[name],
-            }
-            for name, curve in evaluation.figures.precision_recall.items()
-        },
+    classes = {
+        name: PrecisionCurve(
+            precision=[round(p, 4) for p in curve.precision],
+            scores=[round(s, 4) for s in curve.scores],
+            f1=f1[name],
+        )
+        for name, curve in evaluation.figures.precision_recall.items()
     }
+    return PrecisionRecall(MIN_IOU, classes)
 
 
 def _f1_over_thresholds(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, list[float]]:
@@ -140,7 +142,7 @@ def _f1_over_thresholds(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[
     return f1
 
 
-def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:
+def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, Reason]]:
     """Indices of images, in the order of the file, each with why it was chosen."""
     if len(errors) <= count:
         return [(k, "errors" if errors[k] else "spread") for k in range(len(errors))]
@@ -148,12 +150,13 @@ def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:
     worst = [k for k in ordered[: round(count * _WORST_SHARE)] if errors[k]]
     others = sorted(set(range(len(errors))) - set(worst))
     spread = np.linspace(0, len(others) - 1, count - len(worst)).round().astype(int)
-    return sorted([(k, "errors") for k in worst] + [(others[k], "spread") for k in spread])
+    chosen: list[tuple[int, Reason]] = [(k, "errors") for k in worst]
+    return sorted(chosen + [(others[k], "spread") for k in spread])
 
 
-def _counted(named: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+def _counted(named: Iterable[tuple[str, Name]]) -> dict[str, dict[Name, int]]:
     """How often each pair of names occurs, by the first one."""
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[Name]] = {}
     for first, second in named:
         counts.setdefault(first, Counter())[second] += 1
     return {name: dict(counts[name]) for name in sorted(counts)}

@@ -128,8 +128,7 @@ def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[st
             "width": p.width,
             "height": p.height,
             "truth": [row(b) for b in p.truth],
-            # Without a score (another tool's boxes) a prediction counts at every threshold.
-            "found": [r if len(r) == 7 else [*r, 1] for r in map(row, p.predicted)],
+            "found": [row(b) for b in p.predicted],
         }
         for p in pictures
     ]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from argusvl.core.schemas import Share
 from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.visual.curves import Chart, make_chart
 from argusvl.visual.plots import NUM_COLOURS, Series
@@ -17,9 +21,9 @@ MAX_CLASSES = 3 * NUM_COLOURS
 class PrecisionCurve:
     """One class's precision at recall 0, 0.01, … 1, the score that gives each, and F1 at thresholds 0, 0.01, … 1."""
 
-    precision: Sequence[float]
-    scores: Sequence[float]
-    f1: Sequence[float] = ()
+    precision: Annotated[Sequence[Share], Field(min_length=1)]
+    scores: Sequence[Share]
+    f1: Sequence[Share] = ()
 
     def best(self) -> tuple[float, float] | None:
         """The greatest F1 and its threshold; ``None`` where nothing was found, or F1 was not measured."""
