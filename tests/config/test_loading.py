@@ -159,6 +159,12 @@ def test_an_unknown_override_names_the_closest_name(load: Any, complete_config: 
         load(complete_config, "visoin_lr=1")
 
 
+def test_a_key_of_an_earlier_version_is_to_be_deleted(load: Any, complete_config: str) -> None:
+    text = complete_config.replace("    min_visible:", "    mosaic: 0.3\n    min_visible:")
+    with pytest.raises(ConfigError, match=r"augmentation.mosaic: .*earlier version.*delete the line"):
+        load(text)
+
+
 def test_a_misspelt_section_is_one_problem(load: Any, complete_config: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load(complete_config.replace("training:", "trainin:"))

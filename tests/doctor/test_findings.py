@@ -53,6 +53,8 @@ def test_a_finding_comes_back_from_its_json() -> None:
     later = one.to_json() | {"id": "Z-999", "kind": "of-a-later-version"}
     assert str(Finding.from_json(later)).startswith("run/: of-a-later-version: flat at 2.3")
     assert Finding.from_json(later).id == "Z-999"
+    for no_share in (10**400, -1, True, "0.5", None):
+        assert Finding.from_json(later | {"probability": no_share}).probability is None
 
 
 @pytest.mark.parametrize("change", [{"what": 3}, {"severity": "odd"}, {"where": None}])

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from argus_doctor.findings import finding
+from argus_doctor.findings import Finding, finding
 from argus_doctor.rendering import print_findings, show_findings
 from argusvl.visual.page import findings_html
 
@@ -27,6 +27,12 @@ def test_the_terminal_shows_ids_errors_first_and_a_remedy_once_for_what_is_alike
 
 def test_brackets_in_a_finding_are_no_markup() -> None:
     assert "[red]x[/red]" in shown([finding("no-records", "b", "[red]x[/red]")])
+
+
+def test_a_hint_of_a_later_version_is_shown() -> None:
+    told = finding("loss-broadcast", "run/", "flat", certain=False).to_json()
+    later = Finding.from_json(told | {"id": "Z-999", "kind": "of-a-later-version"})
+    assert "hint Z-999 run/: of-a-later-version: flat" in shown([later])
 
 
 def test_text_shows_errors_before_warnings_and_counts_the_rest() -> None:

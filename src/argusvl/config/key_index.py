@@ -35,6 +35,10 @@ class UnknownKeyError(Exception):
         super().__init__(what)
 
 
+GONE = {"mosaic": "it paid on none of three sets of photographs"}
+"""Keys that configurations of earlier versions have, and why they went."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyIndex:
     """A schema's keys.
@@ -104,6 +108,8 @@ class KeyIndex:
         return self.by_name.get(key, tuple(key.split(".")))
 
     def _what_is_wrong(self, name: str, section: KeyPath) -> str:
+        if name in GONE:
+            return f"unknown key, which an earlier version had; {GONE[name]}: delete the line"
         place = self.by_name.get(name)
         if place is not None:
             owner = ".".join(place[:-1])

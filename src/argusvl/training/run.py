@@ -230,7 +230,8 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
             if index.is_free(tuple(key.split("."))):
                 changes.append(f"{name} is {now[key]!r} and was not there")
         elif key not in now:
-            changes.append(f"{name} was {then[key]!r} and is not there")
+            told = "is not there" if name in index.by_name else "has gone in this version"
+            changes.append(f"{name} was {then[key]!r} and {told}")
         elif now[key] != then[key]:
             changes.append(f"{name} was {then[key]!r} and is {now[key]!r}")
     return changes

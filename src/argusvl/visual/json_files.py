@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,11 @@ def read_object(file: Path) -> dict[str, Any]:
     Raises:
         DataError: It cannot be read, is not JSON, or no object.
     """
-    if not os.path.exists(file):  # noqa: PTH110 - Path.exists fails in a folder that may not be entered
-        return {}
+    with contextlib.suppress(OSError, ValueError):  # whose reason the reading tells
+        try:
+            file.stat()
+        except FileNotFoundError:
+            return {}
     remedy = "write the file again, or remove it to report without it"
     return read_json_object(file, remedy=remedy, error=DataError)
 

@@ -75,4 +75,5 @@ def test_f1_names_the_threshold_to_ask_for() -> None:
     }
     nothing = PrecisionCurve([0.0], [0.0], [0.0] * 101)
     assert nothing.best() is PrecisionCurve([1.0], [1.0]).best() is None
+    assert PrecisionCurve([1.0], [1.0], [0.5]).best() == (0.5, 0)
     assert f1_chart({"nothing": nothing}, {}).legend[0].last == "0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import weakref
 from typing import Any
 
@@ -191,6 +190,21 @@ def test_an_error_inside_goes_on_and_its_traceback_holds_no_model() -> None:
     assert raised.tb and parts and all(part() is None for part in parts)
 
 
+def test_an_error_that_has_a_cause_holds_no_model_by_it() -> None:
+    weights: list[weakref.ref[Any]] = []
+
+    def fail(model: Wide) -> None:
+        weights.append(weakref.ref(model.layer.weight))
+        raise MemoryError
+
+    with pytest.raises(ValueError, match="a smaller batch") as raised, lease(made, name="wide") as leased:
+        try:
+            leased.run(fail)
+        except MemoryError as error:
+            raise ValueError("a smaller batch") from error
+    assert raised.value.__cause__ is not None and weights[0]() is None
+
+
 def test_an_error_inside_keeps_its_place_where_memory_did_not_come_back_either() -> None:
     keeper = Keeper()
     with pytest.raises(KeyboardInterrupt), lease(made, name="wide") as leased:
@@ -211,7 +225,6 @@ def test_a_failed_load_leaves_the_device_free_and_nothing_behind() -> None:
 
     with pytest.raises(OSError, match="no weights"), lease(load, name="wide"):
         pass
-    gc.collect()
     assert made_before_failing[0]() is None
 
 

@@ -356,6 +356,20 @@ def test_faults_of_dtypes_are_caught(load: Callable[[torch.device], Any], names:
     assert failed(load, "dtypes and devices") == names
 
 
+def test_what_is_not_seen_is_not_passed() -> None:
+    class Hidden(Healthy):
+        def __init__(self, device: torch.device) -> None:
+            super().__init__(device)
+            self.hidden = [self.__dict__.pop("network").train()]
+
+        def embed(self, batch: Tensor) -> Tensor:
+            with torch.inference_mode():
+                return self.hidden[0](batch.to(self.device)).to("cpu")
+
+    told = {one.slug: one.passed for one in check(Hidden, "dtypes and devices", "memory").verdicts}
+    assert told["in-training-mode"] is None and told["memory-not-returned"] is None
+
+
 def test_a_mode_that_changes_nothing_is_no_fault() -> None:
     found = {c.name: c for c in check(HarmlesslyInTraining, "dtypes and devices").verdicts}["evaluation mode"]
     assert (

@@ -154,6 +154,7 @@ class Finding:
             raise ValueError(f"is no finding: it needs {', '.join(texts)}")
         entry = catalogue().get(texts["kind"])
         unknown, probability = stated.pop("id", ""), stated.pop("probability", None)
+        is_share = type(probability) in (int, float) and 0 <= probability <= 1
         return cls(
             id=printable(str(unknown)) if entry is None else entry.id,
             slug=printable(texts["kind"]),
@@ -162,7 +163,7 @@ class Finding:
             what=_told(texts["what"]),
             numbers=stated,
             remedy=_told(texts["remedy"]),
-            probability=probability if isinstance(probability, int | float) else None,
+            probability=probability if is_share else None,
         )
 
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from argus_doctor import CATALOGUES
-from argus_doctor.findings import Entry, Finding, by_kind, entry_of
+from argus_doctor.findings import Entry, Finding, by_kind, catalogue
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +61,8 @@ def _print_kinds(findings: Sequence[Finding], terminal: Console) -> None:
             terminal.print(
                 Text.assemble((f"{one.severity} {one.id}{sure}", style), f" {lines}"), soft_wrap=True
             )
-            caveat = entry_of(one.id).caveat if one.severity == "hint" else ""
+            entry = catalogue().get(one.slug)  # none of a finding that a later version wrote
+            caveat = entry.caveat if entry is not None and one.severity == "hint" else ""
             if caveat and not told_next:
                 terminal.print(Text(f"  Could also be: {caveat}"), soft_wrap=True)
         if len(alike) > most:

@@ -129,8 +129,8 @@ class GalleryFile:
     Attributes:
         items: Pictures with truth and predictions.
         score_threshold: From where predictions count.
-        total: Number of pictures that were measured; ``None`` where it is not said.
-        note: How the pictures were chosen, in words; empty where it is not said.
+        total: Number of pictures that were measured.
+        note: How the pictures were chosen, in words.
         kinds: By class, how many objects there are of each kind.
         confusion: By class, which classes were given to its objects.
         misdescribed: What was said in place of what, and how often, most frequent first.
@@ -138,7 +138,7 @@ class GalleryFile:
 
     items: list[GalleryItem] = field(default_factory=list)
     score_threshold: float = 0.0
-    total: int | None = None
+    total: int = 0
     note: str = ""
     kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -28,7 +28,7 @@ class PrecisionCurve:
     def best(self) -> tuple[float, float] | None:
         """The greatest F1 and its threshold; ``None`` where nothing was found, or F1 was not measured."""
         greatest = max(self.f1, default=0.0)
-        return (greatest, list(self.f1).index(greatest) / (len(self.f1) - 1)) if greatest else None
+        return (greatest, list(self.f1).index(greatest) / max(len(self.f1) - 1, 1)) if greatest else None
 
 
 def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:

@@ -179,14 +179,10 @@ def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int
     """How many of how many pictures are shown, and which."""
     shown, total = len(pictures), gallery.total
     if shown < len(gallery.items) - unusable:
-        of = total or len(gallery.items)
-        return f"{shown} of {of} pictures: those with the most errors, as many as a page can carry."
-    if total is None:
-        return f"{shown} pictures, those with the most errors first."
+        return f"{shown} of {total} pictures: those with the most errors, as many as a page can carry."
     if shown >= total:
         return f"All {total} pictures, those with the most errors first."
-    note = f" ({gallery.note})" if gallery.note else ""
-    return f"{shown} of {total} pictures{note}, those with the most errors first."
+    return f"{shown} of {total} pictures ({gallery.note}), those with the most errors first."
 
 
 def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:

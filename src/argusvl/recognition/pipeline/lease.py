@@ -120,9 +120,6 @@ def lease(
         loaded = _in_use(place)
         try:
             yield leased
-        except BaseException as error:
-            traceback.clear_frames(error.__traceback__)
-            raise
         finally:
             leased._model.clear()
             if _bytes_in_use(memory):
@@ -140,8 +137,20 @@ def lease(
                 remedy="load it inside the function that the lease is given and keep no module, parameter or view of "
                 "one; return copies from the lease's run()",
             )
+    except BaseException as error:
+        _empty_frames(error)
+        raise
     finally:
         del _RESIDENT[place]
+
+
+def _empty_frames(error: BaseException | None) -> None:
+    """Drops the local variables of the frames that an error and its causes have gone through: some are the model."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 _RESIDENT: dict[torch.device, str] = {}

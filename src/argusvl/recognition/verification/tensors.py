@@ -71,7 +71,9 @@ def _parameters(backbone: Backbone) -> Verdict:
 
 def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether a module in training mode changes the vectors; many kinds do the same in both modes."""
-    modules = _modules(backbone)
+    modules, slug = _modules(backbone), "in-training-mode"
+    if not modules:
+        return verdict(slug, None, "the backbone has no modules among its attributes")
     training = [module for module in modules if module.training]
     figure = f"{len(training)} of {len(modules)} modules in training mode"
     changes = False
@@ -86,7 +88,7 @@ def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Verdict:
             f" (e.g. {type(training[0]).__name__}), which changes {'the vectors' if changes else 'nothing'}"
         )
     values = {"training": len(training), "modules": len(modules), "changes_vectors": changes}
-    return verdict("in-training-mode", not changes, figure, values)
+    return verdict(slug, not changes, figure, values)
 
 
 def _inputs(backbone: Backbone, seen: Counter[tuple[torch.dtype, torch.device]]) -> Verdict:

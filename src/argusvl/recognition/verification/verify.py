@@ -165,5 +165,7 @@ def _leased(
         return verdict(slug, False, error.what)
     report = leased.report
     assert isinstance(report, LeaseReport)
+    if not report.model_bytes:
+        return verdict(slug, None, "the backbone has no networks among its attributes", asdict(report))
     taken = report.model_bytes / 2**20
     return verdict(slug, True, f"all of {taken:.1f} MiB", asdict(report))
