@@ -39,8 +39,9 @@ def seconds_per_step(config: DetectionRunConfig, *image_tokens: int) -> list[flo
     device = usable_device(config.infrastructure.device)
     task = DetectionTask(config)
     shape_of_model = task.model_config()
-    words = shape_of_model.text_sizes  # the tokens of images come last, and a new vocabulary may be smaller
-    words.vocab_size = max(words.vocab_size, shape_of_model.qwen_config.image_token_id + 1)
+    # The tokens of images come last, and a new vocabulary may be smaller than the checkpoint's.
+    stock, words = shape_of_model.qwen_config, shape_of_model.text_sizes
+    stock.image_token_id = min(stock.image_token_id, words.vocab_size - 1)
     model = ArgusForDetection(shape_of_model)
     model.qwen.to(
         task.stock_options()["dtype"]
