@@ -43,9 +43,8 @@ class Script:
             ArgusError: It cannot be read, or is no Python.
         """
         try:
-            content = (
-                path.read_bytes()
-            )  # as Python reads it: by its byte order mark, or what it says of itself
+            # As Python reads it: by its byte order mark, or what it says of itself.
+            content = path.read_bytes()
             text = content.decode(tokenize.detect_encoding(io.BytesIO(content).readline)[0])
             if re.search(r"\r(?!\n)", text):  # to Python the end of a line, to nobody else
                 text = text.replace("\r\n", "\n").replace("\r", "\n")
