@@ -463,6 +463,22 @@ BENCHMARKS: dict[str, Benchmark] = {
             for looks, key in (("one", "once"), ("three, turned", "turned"))
         ],
     ),
+    r"learning-rates": Benchmark(
+        "Photographs with other learning rates than `argus init` writes; held out, half way",
+        "argus train CONFIG bf16=false adapter_lr=0.003",
+        ("set", "changed", "seed", "step", "AP50", "AP", "description right"),
+        lambda r: [
+            (
+                one["set"],
+                ", ".join(f"{key} {value}" for key, value in one["changed"].items()) or "nothing",
+                str(one["seed"]),
+                f"{at['step']} of {one['max_steps']}",
+                *(_number(at[k]) for k in ("AP50", "AP", "caption_exact")),
+            )
+            for one in r["runs"]
+            for at in one["val"]
+        ],
+    ),
     r"without-mosaics": Benchmark(
         "Photographs without mosaics, in batches of 8 (as `argus init` writes) and of 4, one seed",
         "argus train CONFIG per_device_train_batch_size=4",
