@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,30 @@ def test_a_killed_process_with_data_workers_resumes_to_the_same_losses(tmp_path:
     parts = train(ToyTask(), tmp_path / "parts", resume=True, **options | {"dataloader_num_workers": 0})
     whole = train(ToyTask(), tmp_path / "whole", **options | {"dataloader_num_workers": 0})
     assert losses(parts) == losses(whole)
+
+
+def test_data_workers_outlive_an_epoch_and_end_with_the_run(tmp_path: Path) -> None:
+    class Signed(ToyData):
+        def __getitem__(self, index: int) -> Any:
+            with (tmp_path / "pids").open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            return super().__getitem__(index)
+
+    class Signing(ToyTask):
+        def train_dataset(self) -> ToyData:
+            return Signed(self.length)
+
+    options: dict[str, Any] = {"save_steps": 4, "save_total_limit": 9, "dataloader_num_workers": 1}
+    train(Signing(), tmp_path / "run", num_train_epochs=3.0, **options)
+    assert len(set((tmp_path / "pids").read_text().split()) - {str(os.getpid())}) == 1
+    # From the middle of an epoch on: its rest has a worker of its own, which does not outlive it.
+    (tmp_path / "pids").unlink()
+    for step, checkpoint in list_checkpoints(tmp_path / "run"):
+        if step != 4:
+            shutil.rmtree(checkpoint)
+    train(Signing(), tmp_path / "run", num_train_epochs=3.0, resume=True, **options)
+    assert len(set((tmp_path / "pids").read_text().split()) - {str(os.getpid())}) == 2
+    assert not multiprocessing.active_children()
 
 
 def test_resuming_draws_no_sample_a_second_time(tmp_path: Path) -> None:

@@ -74,7 +74,11 @@ def training_arguments(
         "remove_unused_columns": False,  # the batch also holds what the engine reads
         "disable_tqdm": True,  # the progress bar is ours
     }
-    others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
+    others: dict[str, Any] = {
+        "dataloader_pin_memory": not on_cpu,
+        # An epoch of few photographs lasts seconds: starting processes for each would take a good part of it.
+        "dataloader_persistent_workers": ours["dataloader_num_workers"] > 0,
+    }
     # transformers writes its defaults into the options of FSDP: the run keeps its own.
     passed = copy.deepcopy(dict(config.trainer_arguments))
     if processes_of_launcher() == 1:

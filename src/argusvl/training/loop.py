@@ -24,7 +24,7 @@ from argusvl.training.evaluating import evaluate_in_training
 from argusvl.training.largest_first import try_largest_batch
 from argusvl.training.losses import Counts
 from argusvl.training.norms import norm_figures
-from argusvl.training.sampling import set_epoch
+from argusvl.training.sampling import end_workers, set_epoch
 from argusvl.training.saving import resume, save
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.state import TrainState
@@ -63,9 +63,12 @@ def train_epoch(
         # Accelerate passes its own count of epochs on, as far as it knows the nesting of samplers; ours is not reached
         # by it inside a skipping sampler.
         set_epoch(now, rest, sampler, state.train_dataset)
-        # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
         batches = (batch for batch in rest)
-        with contextlib.suppress(RolledBack), contextlib.closing(batches):
+        with contextlib.suppress(RolledBack), contextlib.ExitStack() as leaving:
+            # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
+            leaving.enter_context(contextlib.closing(batches))
+            if rest is not loader:
+                leaving.callback(end_workers, rest)
             for position in range(done, steps):
                 number = min(accumulation, batches_in_epoch - position * accumulation)
                 trained = min((position + 1) * accumulation, batches_in_epoch) / batches_in_epoch
