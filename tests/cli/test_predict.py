@@ -184,7 +184,8 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     assert run(arguments) == 2  # neither thrown away nor mixed up
     assert "--resume" in capsys.readouterr().err
     assert run([*arguments, "--resume", "--no-captions"]) == 2
-    assert "nothing to resume" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "nothing to resume" in said and "begun with other options" in said and ".part and leave --resume out" in said
 
     weights = checkpoint / "model.safetensors"  # the same path may lead to another model by now
     before = weights.read_bytes()
@@ -299,7 +300,7 @@ def test_nothing_is_replaced_unasked_and_no_photograph_ever(
         assert "is there already" in capsys.readouterr().err
         assert run([*one, *words, "--overwrite"]) == 0
     assert run([*one, "--out", str(out), "--resume"]) == 2
-    assert "it is complete" in capsys.readouterr().err
+    assert "--overwrite makes it anew" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
 
 

@@ -224,6 +224,16 @@ def test_16_bit_grey_is_scaled_not_cut(tmp_path: Path, suffix: str) -> None:
     assert np.asarray(open_image(path, exif="refuse"))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+@pytest.mark.parametrize(("bits", "least"), [(8, 200), (10, 800), (12, 3000), (14, 12000), (16, 50000)])
+def test_a_camera_that_fills_few_of_16_bits_gives_no_black_picture(
+    tmp_path: Path, bits: int, least: int
+) -> None:
+    values = np.array([[0, least, (1 << bits) - 1]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "camera.png")
+    seen = np.asarray(open_image(tmp_path / "camera.png", exif="refuse"))[0, :, 0].tolist()
+    assert seen == [0, least >> (bits - 8), 255]
+
+
 @pytest.mark.parametrize(
     ("name", "form", "mode", "said"),
     [

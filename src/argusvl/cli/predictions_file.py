@@ -46,14 +46,14 @@ class PredictionsFile:
             raise DataError("is a folder", where=self.path, remedy="name a file for the predictions")
         others = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.????????.part"))
         if resume and not self.part.is_file():
-            found = f"; {others[0]} is of another request" if others else ""
-            raise DataError(
-                f"there is nothing to resume{found}",
-                where=self.path,
-                remedy="it is complete; --overwrite makes it anew"
-                if self.path.is_file()
-                else "leave --resume out",
-            )
+            found, remedy = "", "leave --resume out"
+            if others:
+                found = f"; {others[0].name} was begun with other options, or by another checkpoint"
+                remedy = f"repeat those to go on with it, or delete {others[0]} and leave --resume out"
+            elif self.path.is_file():
+                found = "; the file has its name, which an interrupted run does not give it"
+                remedy = "--overwrite makes it anew"
+            raise DataError(f"there is nothing to resume{found}", where=self.path, remedy=remedy)
         if not resume and others:
             if is_locked(others[0]):
                 raise self._busy()

@@ -52,6 +52,9 @@ MAX_FILE_BYTES = 1 << 30
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors that say nothing about the file: this process has too many open, or no memory."""
 
+_DEPTHS = (8, 10, 12, 14, 16)
+"""Of cameras' values, bits. A file of 16 bits does not say how many of them its camera filled."""
+
 ExifPolicy = Literal["refuse", "upright", "ignore"]
 """What to do with an EXIF orientation other than 1: an error, turn the pixels, or take them as stored."""
 
@@ -76,7 +79,8 @@ def open_image(
 ) -> Image.Image:
     """Opens, verifies and fully decodes an image as RGB.
 
-    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits; CMYK and palettes are converted.
+    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits from as few of 8, 10, 12, 14 or 16 as hold its
+    values (cameras of 12 bits write files of 16); CMYK and palettes are converted.
     Of an animation the first frame is taken. The result has no EXIF tag and does not need the file any more.
 
     Args:
@@ -388,8 +392,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image.copy()
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         # Pillow's own conversion cuts at 255, which turns nearly every 16-bit photograph white.
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        values = np.asarray(image).astype(np.uint32)
+        bits = next(depth for depth in _DEPTHS if values.max(initial=0) < 1 << depth)
+        return Image.fromarray((values >> (bits - 8)).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         return Image.fromarray(_stretch(np.asarray(image, dtype=np.float64))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

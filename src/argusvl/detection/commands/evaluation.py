@@ -102,7 +102,7 @@ def evaluate_checkpoint(
     assets_file(checkpoint)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.detection.commands.evaluation_output import Measured
+    from argusvl.detection.commands.evaluation_output import Measured, fitted_on
     from argusvl.detection.measure.calibration import measure
     from argusvl.detection.measure.caption_scores import Meteor
     from argusvl.detection.measure.pairing import SCORE_THRESHOLD
@@ -158,7 +158,10 @@ def evaluate_checkpoint(
         figures["with_teachers"] = {"teachers": teachers, **taught.to_dict()}
 
     def show(title: str) -> None:
-        alone.show(title, assets.labels, "left as they are" if raw_scores else assets.calibration_note)
+        note = "left as they are" if raw_scores else assets.calibration_note
+        if calibration is not None and fitted_on(records.path, assets):
+            note += ": these, so that ece is smaller than on others"
+        alone.show(title, assets.labels, note)
         if taught is not None:
             taught.show(f"after {teachers} teachers")
 

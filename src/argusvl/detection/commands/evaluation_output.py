@@ -133,7 +133,8 @@ class Measured:
             write_text_atomically(
                 out / PRECISION_RECALL, json.dumps(plain(curves), ensure_ascii=False) + "\n"
             )
-            write_reliability(out, self.reliability, _measured_on(records.path, assets))
+            own = ", which scores were fitted on" if fitted_on(records.path, assets) else ""
+            write_reliability(out, self.reliability, f"{records.path}{own}")
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -161,12 +162,11 @@ def _write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     write_text_atomically(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _measured_on(data: Path, assets: DetectionAssets) -> str:
-    """The data's name, and whether scores were fitted on it: they are then better than on other pictures."""
+def fitted_on(data: Path, assets: DetectionAssets) -> bool:
+    """Whether scores were fitted on these data: there they are better than on other pictures."""
     section = assets.config.get("data")
     fitted = section.get("val") if isinstance(section, dict) else None
-    same = assets.calibration is not None and fitted and real_path(fitted) == real_path(data)
-    return f"{data}, which scores were fitted on" if same else str(data)
+    return assets.calibration is not None and bool(fitted) and real_path(fitted) == real_path(data)
 
 
 def _shown(figure: float | None) -> str:
