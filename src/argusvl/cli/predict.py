@@ -127,6 +127,8 @@ def for_task(task: str) -> Callable[..., None]:
                     notes[prediction.note] += 1
                 if drawing is not None:
                     drawing.write(image, prediction, pictures[image])
+                    if pictures[image].stem != image.stem:
+                        say(f"{image}: drawn as {pictures[image].name}")
                 results.write(prediction.to_jsonl(str(image)))
                 objects += len(prediction)
         for note, images_noted in notes.items():

@@ -73,7 +73,13 @@ def compare(runs: Mapping[str, RunFolder]) -> list[Section]:
     ]
     classes = [average_precisions(truth, boxes, weights) for boxes in found]
     figures = [
-        {"AP50, best class of a box only": _mean(by_class, len(weights)), **shares(pairs, weights)}
+        {
+            "AP50, best class of a box only": _mean(by_class, len(weights)),
+            **{
+                f"{name}, scores from {SCORE_THRESHOLD:g}": one
+                for name, one in shares(pairs, weights).items()
+            },
+        }
         for by_class, pairs in zip(classes, paired, strict=True)
     ]
     pictures, left_out = _changed(list(runs), names, root, paired)
