@@ -79,8 +79,8 @@ def open_image(
 ) -> Image.Image:
     """Opens, verifies and fully decodes an image as RGB.
 
-    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits from as few of 8, 10, 12, 14 or 16 as hold its
-    values (cameras of 12 bits write files of 16); CMYK and palettes are converted.
+    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits from as few of 8, 10, 12, 14 or 16 as hold
+    its values (cameras of 12 bits write files of 16); CMYK and palettes are converted.
     Of an animation the first frame is taken. The result has no EXIF tag and does not need the file any more.
 
     Args:
