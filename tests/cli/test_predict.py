@@ -185,7 +185,11 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     assert "--resume" in capsys.readouterr().err
     assert run([*arguments, "--resume", "--no-captions"]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "nothing to resume" in said and "begun with other options" in said and ".part and leave --resume out" in said
+    assert (
+        "nothing to resume" in said
+        and "begun with other options" in said
+        and ".part and leave --resume out" in said
+    )
 
     weights = checkpoint / "model.safetensors"  # the same path may lead to another model by now
     before = weights.read_bytes()

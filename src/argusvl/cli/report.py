@@ -109,7 +109,9 @@ def command(
     target = write_report(data, page)
     say(f"Report written to {target}.")
     if own is not None and not data.sections:
-        say(f"It shows what training measured; `argus eval {run} DATA --out {run / 'test'}` leaves more for it.")
+        say(
+            f"It shows what training measured; `argus eval {run} DATA --out {run / 'test'}` leaves more for it."
+        )
     if as_json:
         print_json({"report": str(target)})
 
