@@ -24,7 +24,7 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
 from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
-from argusvl.training.sampling import set_epoch
+from argusvl.training.sampling import end_workers, set_epoch
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import batch_loss, fetch, forward_backward
 from argusvl.training.trainer import ArgusTrainer
@@ -75,7 +75,10 @@ class DryRun:
         """The first step's first micro-batch, and its counts."""
         loader = self.trainer.get_train_dataloader()
         set_epoch(0, loader, self.state.train_dataset)
-        batches, counts, _ = fetch(self.state, iter(loader), 1)
+        try:
+            batches, counts, _ = fetch(self.state, iter(loader), 1)
+        finally:
+            end_workers(loader)
         return batches, counts
 
     @cached_property

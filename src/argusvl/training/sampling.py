@@ -118,7 +118,8 @@ def end_workers(loader: DataLoader[Any] | None) -> None:
     :func:`argusvl.training.interrupts.leave_signals`.
     """
     if loader is not None:
-        loader._iterator = None  # PyTorch has no other way
+        # Of accelerate's loader the one within; PyTorch has no other way.
+        getattr(loader, "base_dataloader", loader)._iterator = None
 
 
 @dataclass(frozen=True, slots=True)
