@@ -41,6 +41,12 @@ def test_rates_that_break_the_first_batch_are_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("rate", "found"), [(1.5e-4, []), (1e-6, ["batch-not-learned"])])
+def test_a_batch_that_is_learned_slowly_is_learned(tmp_path: Path, rate: float, found: list[str]) -> None:
+    slow = asked(CarefulTask(groups=(ParameterGroup("all", r".", rate),)), tmp_path)
+    assert [one.slug for one in slow["one batch"].findings] == found
+
+
 def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
     class Broken(CarefulTask):
         def model(self) -> Any:
