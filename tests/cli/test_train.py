@@ -10,11 +10,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from argusvl.cli.main import run
 from argusvl.config.loading import to_yaml
 from argusvl.tasks import TASKS, TaskEntry
+from argusvl.training import arguments
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
@@ -74,8 +76,9 @@ def test_a_second_run_into_the_same_folder_is_refused(
     assert run(["train", config]) == 2
     error = capsys.readouterr().err
     assert "already holds checkpoint-2" in error and "--resume" in error and "Traceback" not in error
-    assert run(["train", config, "--validate-only"]) == 2
-    assert "already holds checkpoint-2" in capsys.readouterr().err
+    assert run(["train", config, "run_name=odd", "--validate-only"]) == 1
+    error = capsys.readouterr().err
+    assert "already holds checkpoint-2" in error and "malformed-record" in error and "3 findings" in error
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
     assert run(["train", config, "--validate-only", "--resume"]) == 0
@@ -145,6 +148,33 @@ def test_validate_only_says_what_is_wrong_and_loads_no_weights(
     places = [(one["id"], one["kind"], one["where"]) for one in json.loads(output.out)["findings"]]
     assert places == [("N-102", "malformed-record", "toy.jsonl:1"), ("N-202", "no-labels", "toy.jsonl:2")]
     assert "error N-102 toy.jsonl:1: malformed-record: odd" in output.err and "2 findings" in output.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        pytest.param(
+            "device=cuda",
+            "no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA"),
+        ),
+        ("metric_for_best_model=AP", "no figure 'AP'"),
+        ("report_to=[wandb]", "wandb is not installed"),
+    ],
+)
+def test_validate_only_asks_what_training_would_refuse(
+    config: str,
+    override: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(arguments._TRACKERS, "wandb", lambda: False)
+    assert run(["train", config, "--validate-only", "run_name=odd", override]) == 1
+    error = capsys.readouterr().err
+    assert message in error and "malformed-record" in error and "3 findings" in error
     assert not (tmp_path / "run").exists()
 
 

@@ -57,6 +57,17 @@ def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, ToyTask().figures())
 
 
+def test_a_tracker_that_is_not_installed_is_an_error_before_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(arguments._TRACKERS, "mlflow", lambda: False)
+    task = ToyTask()
+    monkeypatch.setattr(task, "model", lambda: pytest.fail("weights were loaded"))
+    with pytest.raises(ConfigError, match="mlflow is not installed") as raised:
+        ArgusTrainer(task, toy_config(tmp_path, report_to=["tensorboard", "mlflow"]))
+    assert raised.value.where == "report_to" and "pip install mlflow" in str(raised.value.remedy)
+
+
 def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
     with pytest.raises(ConfigError, match="full eval"):

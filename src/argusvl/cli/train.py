@@ -40,8 +40,8 @@ def command(
         bool,
         typer.Option(
             "--validate-only",
-            help="Check configuration, data files, records and token budget; load no weights. Exit code 1 if "
-            "something is found.",
+            help="Check configuration, output folder, data files, records and token budget; load no weights. Exit "
+            "code 1 if something is found.",
         ),
     ] = False,
     print_config: Annotated[
@@ -142,10 +142,9 @@ def _as_deepspeed_asks(file: Path, config: RunConfig, processes: int) -> RunConf
 
 
 def _validate(config: RunConfig, resume: bool, as_json: bool) -> None:
-    from argusvl.training.run import check_output_dir
+    from argusvl.training.run import check_run
 
-    check_output_dir(config.training.output_dir, resume)
-    findings = task_entry(config.task).task_class()(config).check()
+    findings = check_run(task_entry(config.task).task_class()(config), config, resume)
     if as_json:
         print_json({"findings": [one.to_json() for one in findings]})
     print_findings(findings, console())

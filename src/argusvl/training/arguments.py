@@ -11,6 +11,12 @@ import torch
 from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import TrainingArguments
+from transformers.integrations import (
+    is_mlflow_available,
+    is_tensorboard_available,
+    is_trackio_available,
+    is_wandb_available,
+)
 
 from argusvl.config.schema import RunConfig
 from argusvl.config.trainer_arguments import OURS
@@ -33,8 +39,8 @@ def training_arguments(
     The configuration's loader has refused options that are not passed through.
 
     Raises:
-        ConfigError: The device is not there, the run is to be distributed in a way that the engine does not know, or
-            transformers refuses a value.
+        ConfigError: The device or a tracker is not there, the run is to be distributed in a way that the engine does
+            not know, or transformers refuses a value.
     """
     training, infrastructure = config.training, config.infrastructure
     cuda = torch.cuda.is_available()
@@ -44,6 +50,7 @@ def training_arguments(
             where="device",
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
+    _refuse_missing_trackers(infrastructure.report_to)
     _refuse_what_cannot_work(config, groups)
     best_by = spec_of(training.metric_for_best_model, figures)
     if best_by is None:
@@ -108,6 +115,25 @@ def training_arguments(
         # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
         arguments._n_gpu = 1
     return arguments
+
+
+_TRACKERS = {
+    "tensorboard": is_tensorboard_available,
+    "wandb": is_wandb_available,
+    "mlflow": is_mlflow_available,
+    "trackio": is_trackio_available,
+}
+
+
+def _refuse_missing_trackers(names: Sequence[str]) -> None:
+    """Trainer asks for them only once the model is loaded."""
+    missing = [name for name in names if not _TRACKERS[name]()]
+    if missing:
+        raise ConfigError(
+            f"{missing[0]} is not installed",
+            where="report_to",
+            remedy=f"pip install {' '.join(missing)}, or leave it out of report_to",
+        )
 
 
 def _asked_by_launcher(what: str) -> bool:

@@ -13,18 +13,20 @@ from typing import Any
 import transformers
 from transformers import TrainerCallback
 
+from argus_doctor.findings import Finding, finding_of
 from argusvl.config.key_index import KeyIndex
 from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
-from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import flat
 from argusvl.run import checkpoints
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE
 from argusvl.run.lock import refuse_foreign, run_lock
+from argusvl.training.arguments import training_arguments
 from argusvl.training.launch import is_first_process
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Policy
@@ -94,17 +96,20 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
         yield checkpoints.newest_complete(output_dir) if resume else None
 
 
-def check_output_dir(output_dir: Path, resume: bool) -> None:
-    """Refuses a folder that a run cannot have; changes nothing.
-
-    Raises:
-        ConfigError: It is a file, lies in a checkpoint, holds files of somebody else, or holds checkpoints and
-            ``resume`` is not asked for.
-        CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
-    """
-    _refuse_place(output_dir, resume)
-    if not resume:
-        _refuse_checkpoints(output_dir)
+def check_run(task: Task, config: RunConfig, resume: bool) -> list[Finding]:
+    """What keeps a run from starting: its folder, its settings, its data. Loads no weights and changes nothing."""
+    output_dir, findings = config.training.output_dir, list[Finding]()
+    try:
+        _refuse_place(output_dir, resume)
+        if not resume:
+            _refuse_checkpoints(output_dir)
+    except ArgusError as error:
+        findings.append(finding_of(error))
+    try:
+        training_arguments(config, task.parameter_groups(), task.figures())
+    except ArgusError as error:
+        findings.append(finding_of(error))
+    return [*findings, *task.check()]
 
 
 def _refuse_place(output_dir: Path, resume: bool) -> None:
