@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -249,11 +250,14 @@ def test_the_newest_complete_checkpoint_goes_on(tmp_path: Path, caplog: pytest.L
     assert losses(parts) == losses(whole)
 
 
-def test_new_intervals_hold_when_resuming(tmp_path: Path) -> None:
+def test_new_intervals_hold_when_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=4, save_steps=4)
+    theirs, told = logging.getLogger("transformers.trainer_utils"), list[str]()
+    monkeypatch.setattr(theirs, "handle", lambda record: told.append(record.getMessage()))
     train(
         ToyTask(), tmp_path / "run", resume=True, max_steps=12, save_steps=3, eval_steps=6, save_total_limit=9
     )
+    assert not told, "they would be said to differ"
     steps = [step for step, _ in list_checkpoints(tmp_path / "run")]
     assert steps == [4, 6, 9, 12]
     state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,8 @@ def run_training(
     output_dir = config.training.output_dir
     with opened_run(output_dir, resume) as checkpoint:
         transformers.utils.logging.disable_progress_bar()  # its bars would break ours
+        # That intervals are not those of the checkpoint: ours hold (saving.resume), and other changes are said below.
+        transformers.utils.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
         then = None if checkpoint is None else SavedSnapshot(checkpoint).config
         changes = _changed_keys(then, config)
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
