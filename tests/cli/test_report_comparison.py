@@ -169,6 +169,10 @@ def test_runs_are_listed_with_state_and_age(
     busy = make_run(tmp_path / "runs" / "busy", None, ended=False)
     damaged = make_run(tmp_path / "runs" / "damaged", None)
     (damaged / "best_checkpoint.json").write_text("{")
+    refused = tmp_path / "runs" / "refused"
+    refused.mkdir()
+    for name in ("run.lock", "train.log"):
+        (refused / name).touch()
     best = {"checkpoint": "checkpoint-4", "step": 4, "metric": "AP50", "value": 0.5}
     (tmp_path / "runs" / "done" / "best_checkpoint.json").write_text(json.dumps(best))
     with (busy / "run.lock").open("wb") as lock:
@@ -177,6 +181,7 @@ def test_runs_are_listed_with_state_and_age(
     listed = {Path(one["folder"]).name: one for one in json.loads(capsys.readouterr().out)}
     states = {name: one["state"] for name, one in listed.items()}
     assert states.pop("damaged").startswith("damaged: ")
+    assert states.pop("refused") == "did not start"
     assert states == {"done": "finished", "cut": "broken off", "busy": "running"}
     assert listed["done"]["figures"] == {"AP50": 0.5} and listed["done"]["step"] == 4
     assert run(["runs", str(tmp_path / "runs")]) == 0

@@ -42,17 +42,23 @@ class Listed:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a training run has written into a folder."""
-    return (folder / EVENTS_FILE).is_file() or any(folder.glob(f"checkpoint-*/{TRAINER_STATE}"))
+    """Whether a training run has written into a folder, be it its lock alone."""
+    return any((folder / name).is_file() for name in (EVENTS_FILE, LOCK_FILE)) or any(
+        folder.glob(f"checkpoint-*/{TRAINER_STATE}")
+    )
 
 
 def state_of(folder: Path) -> str:
-    """``running``, ``finished`` or why else it stopped, ``broken off``; ``not known`` where it has kept no record."""
+    """``running``, ``finished`` or why else it stopped, ``broken off``, ``did not start``.
+
+    ``not known`` where it has trained and kept no record.
+    """
     if is_locked(folder / LOCK_FILE):
         return "running"
     last = last_turn(folder)
     if last is None:
-        return "not known"
+        began = list_checkpoints(folder) or not (folder / LOCK_FILE).is_file()
+        return "not known" if began else "did not start"
     return str(last.get("why") or "stopped") if last["event"] == "stopped" else "broken off"
 
 

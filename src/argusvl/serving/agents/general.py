@@ -184,7 +184,9 @@ class RunFigures(ToldFindings, extra="forbid", frozen=True):
 
     run: str
     task: str
-    state: str = Field(description="running, finished or why else it stopped, broken off, not known.")
+    state: str = Field(
+        description="running, finished or why else it stopped, broken off, did not start, not known."
+    )
     figures: list[Figure]
     measured_on: str = Field(description="What the figures were measured on; empty where that is not known.")
     facts: dict[str, float | str] = Field(description="Steps, speed, time, and what else the run has noted.")
