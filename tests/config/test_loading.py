@@ -213,7 +213,8 @@ def test_several_problems_are_told_together(load: Any, complete_config: str) -> 
         ("train=3", "data.train: should be a path, written as text, found 3"),
         ("vision_lr=.nan", "training.vision_lr: should be a finite number, found nan"),
         ("vision_lr=-1", "training.vision_lr: should be greater than or equal to 0"),
-        ("report_to=tensorboard", "infrastructure.report_to: should be a valid list, found 'tensorboard'"),
+        ("report_to=wandb", "report_to: should be a valid list, found 'wandb'; write [wandb]"),
+        ("labels=RBC,WBC", "labels: should be a valid list, found 'RBC,WBC'; write [RBC,WBC]"),
         ("report_to=[tensorbord]", "infrastructure.report_to[0]: should be 'tensorboard'"),
         ("detection_queries=proposal", "found 'proposal'; did you mean 'proposals'?"),
         ("metric_for_best_model=AP60", "training.metric_for_best_model: should be 'AP', 'AP50'"),
@@ -254,6 +255,11 @@ def test_a_key_twice_in_one_mapping_is_an_error(load: Any, complete_config: str)
 def test_an_override_given_twice_is_an_error(load: Any, complete_config: str) -> None:
     with pytest.raises(ConfigError, match="given twice, also as 'train'"):
         load(complete_config, "train=a", "data.train=b")
+    with pytest.raises(ConfigError) as raised:
+        load(complete_config, "seed=1", "seed=2")
+    assert "override 'seed=2': seed: given twice, also as override 'seed=1'; write it once" in str(
+        raised.value
+    )
 
 
 def test_a_section_given_null_and_filled_is_an_error(load: Any, complete_config: str) -> None:
@@ -269,6 +275,8 @@ def test_files_that_are_no_configuration(load: Any, tmp_path: Path) -> None:
         load_config(tmp_path / "gone.yaml", DetectionRunConfig)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path, DetectionRunConfig)
+    with pytest.raises(ConfigError, match=r"run\.yaml: the file is empty\n.*argus init"):
+        load("\n")
     with pytest.raises(ConfigError, match="not a mapping of keys to values"):
         load("- a\n- b\n")
     with pytest.raises(ConfigError, match=r"run\.yaml:2: not valid YAML"):
@@ -333,6 +341,16 @@ def test_warnings_are_logged_with_key_and_remedy(
         assert not caplog.records
         load(complete_config, "teacher_ratio=0.7")
     assert "data.teacher_pool: is not given while teacher_ratio is 0.7" in caplog.text
+
+
+def test_epochs_that_max_steps_leaves_without_effect_are_said(
+    load: Any, complete_config: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(complete_config, "max_steps=7").training.max_steps == 7
+    load(complete_config, "num_train_epochs=3", "max_steps=-1")
+    assert not caplog.records
+    load(complete_config, "num_train_epochs=3", "max_steps=7")
+    assert "override 'num_train_epochs=3' has no effect: max_steps is 7; add max_steps=-1" in caplog.text
 
 
 # ---------------------------------------------------------------- the file itself, and the paths in it

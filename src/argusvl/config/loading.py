@@ -57,7 +57,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RawConfig:
     """Reads a YAML file and ``key=value`` overrides; validates nothing yet but their form.
 
     Raises:
-        ConfigError: The file is missing or no YAML mapping, or an override is not of the form ``key=value``.
+        ConfigError: The file is missing, empty or no YAML mapping, or an override is not of the form ``key=value``.
     """
     file = Path(path)
     try:
@@ -70,6 +70,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RawConfig:
             where=file,
             remedy="give a YAML file saved as UTF-8",
         ) from None
+    if not text.strip():  # e.g. what a command that failed was to write there
+        raise ConfigError("the file is empty", where=file, remedy="write one with `argus init DATA > FILE`")
     written = tuple(entry for override in overrides for entry in read_override(override))
     return RawConfig(str(file), tuple(read_entries(text, str(file))), written)
 
@@ -113,6 +115,9 @@ def build(raw: RawConfig, schema: type[C]) -> C:
     for section in _sections(config):
         for warning in section.cross_field_warnings():
             logger.warning("%s: %s; %s", ".".join(index.canonical(warning.key)), warning.what, warning.remedy)
+    epochs, steps = on_command_line.get(("training", "num_train_epochs")), config.training.max_steps
+    if epochs is not None and steps > 0:  # in a file, `argus init` says that max_steps decides
+        logger.warning("%s has no effect: max_steps is %d; add max_steps=-1", epochs.where, steps)
     return config
 
 
@@ -143,7 +148,10 @@ def _by_path(entries: Sequence[Entry], index: KeyIndex, source: str) -> dict[Key
             continue
         for other_path, other in found.items():
             if _overlap(path, other_path):
-                what = f"given twice, also as {'.'.join(other.path)!r} ({other.where}); keep one of them"
+                also = (
+                    other.where if other.path == entry.path else f"{'.'.join(other.path)!r} ({other.where})"
+                )
+                what = f"given twice, also as {also}; write it once"
                 problems.append(_Problem(".".join(entry.path), entry.where, what))
         found[path] = entry
     if problems:

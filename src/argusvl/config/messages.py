@@ -28,6 +28,8 @@ def describe(error: ErrorDetails) -> str:
         return text + did_you_mean(found, _choices(error))
     if error["type"] in ("string_type", "path_type") and isinstance(found, bool | int | float):
         return f"{text}; put it in quotes to make it text"
+    if error["type"] == "list_type" and isinstance(found, str) and len(found) <= _SHOWN_CHARACTERS:
+        return f"{text}; write [{found}]"
     if error["type"] in ("int_type", "float_type", "bool_type") and isinstance(found, str):
         return f"{text}, which is text"
     return text
