@@ -829,6 +829,16 @@ def test_language_alone_needs_no_objects(make_task: MakeTask, data: Path, tmp_pa
         predictor.predict_detection([data / "train0.png"])
 
 
+def test_held_out_records_that_are_trained_on_are_named(
+    make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (data / "same.jsonl").symlink_to(data / "train.jsonl")
+    assert not make_task().check() and "N-119" not in caplog.text
+    assert not make_task(f"data.val={data / 'same.jsonl'}").check(), "on purpose, it may start"
+    assert make_task(f"data.val={data / 'train.jsonl'}").eval_dataset() is not None
+    assert caplog.text.count("data.val is data.train") == caplog.text.count("N-119") == 2
+
+
 def test_unlisted_labels_are_named(make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(
         data / "train.jsonl",

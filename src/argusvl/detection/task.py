@@ -19,7 +19,7 @@ from argusvl.assets import model_folder
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.figures import FigureSpec
-from argusvl.core.files import copy_file
+from argusvl.core.files import copy_file, real_path
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import counted
@@ -158,6 +158,12 @@ class DetectionTask:
         data = self.config.data
         if data.val is None:
             return None
+        if real_path(data.val) == real_path(data.train):  # a few pictures may be learned by heart on purpose
+            logger.warning(
+                "data.val is data.train, %s: figures will be of what was learned (N-119); `argus data split` holds "
+                "records out",
+                data.val,
+            )
         return self._not_empty(RecordFile(data.val, data.root, data.max_examples), "val")
 
     @cached_property
