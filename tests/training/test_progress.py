@@ -141,6 +141,23 @@ def test_a_slow_first_step_says_what_takes_so_long(tmp_path: Path) -> None:
     assert run.lines()[-1].startswith("step 2/100, loss 0.25, 4.0 samples/s, left ")
 
 
+def test_a_step_and_a_loss_are_shown_once(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.begin()
+    run.step(passes=12, loss=0.5)
+    run.step(data=6, passes=19)
+    run.step(passes=5, loss=0.25)
+    run.step(passes=5)
+    run.step(passes=5)
+    assert [re.sub(r"left [\d:]+", "left", line) for line in run.lines()[2:]] == [
+        "step 1/100, loss 0.5, 0.67 samples/s, left",
+        "step 1/100, left, forward and backward for 4 s",
+        "step 1/100, left, forward and backward for 14 s",
+        "step 2/100, 0.32 samples/s, left",
+        "step 4/100, loss 0.25, 1.6 samples/s, left",
+    ]
+
+
 def test_a_long_evaluation_is_named_and_is_no_part_of_a_step(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.begin()
@@ -151,7 +168,7 @@ def test_a_long_evaluation_is_named_and_is_no_part_of_a_step(tmp_path: Path) -> 
     run.step(passes=1, loss=0.5)
     run.wait(10)
     # 49 steps less the ten seconds since the last one, and another evaluation.
-    assert "8.0 samples/s, left 0:01:39, " in run.lines()[-1]
+    assert run.lines()[-1] == "step 51/100, left 0:01:39, preparing data for 10 s"
 
 
 def test_what_the_run_has_measured_before_it_goes_on_counts(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ class ProgressCallback(TrainerCallback):
     """Step, loss, samples per second and time left.
 
     Where there is no terminal, a line comes every ten seconds by the clock, whatever a step takes: a thread looks
-    each second whether one is due, and says what is being done where that takes long.
+    each second whether one is due, and says what is being done where that takes long. A loss is shown once, in the
+    first line after it was logged; a further line of the same step says what it waits for.
 
     Args:
         samples_per_step: Samples of an optimizer step, all ranks together, on average.
@@ -50,6 +51,8 @@ class ProgressCallback(TrainerCallback):
         self._state: TrainerState | None = None  # of the run to show; other ranks show nothing
         self._time_left: TimeLeft | None = None
         self._loss: float | None = None
+        self._new_loss = False  # not shown yet
+        self._told_step: int | None = None
         self._doing: Doing = "preparing data"
         self._since = self._ended = clock()
         self._spent: defaultdict[Doing, float] = defaultdict(float)
@@ -159,7 +162,7 @@ class ProgressCallback(TrainerCallback):
             self._print(f"evaluation at step {state.global_step}: {text}")
         elif "loss" in logs:
             at_once = self._loss is None or state.global_step >= state.max_steps
-            self._loss = logs["loss"]
+            self._loss, self._new_loss = logs["loss"], True
             self._move_bar()
             self.say_if_due(at_once)
 
@@ -173,13 +176,18 @@ class ProgressCallback(TrainerCallback):
             if not at_once and self._clock() - self._last_line_at < _SECONDS_BETWEEN_LINES:
                 return
             self._last_line_at = self._clock()
+            step, new_loss = self._state.global_step, self._new_loss
+            again = step == self._told_step and not new_loss
+            self._told_step, self._new_loss = step, False
         fields = self._fields()
-        parts = [f"step {self._state.global_step}/{self._state.max_steps}"]
-        parts += [f"loss {fields['loss']}"] if fields["loss"] != "-" else []
+        parts = [f"step {step}/{self._state.max_steps}"]
+        parts += [f"loss {fields['loss']}"] if new_loss else []
         known = fields["left"] != "-"
-        parts += [f"{fields['speed']} samples/s", f"left {fields['left']}"] if known else []
+        parts += [f"{fields['speed']} samples/s"] if known and not again else []
+        parts += [f"left {fields['left']}"] if known else []
         seconds = self._clock() - self._since
-        parts += [f"{self._doing} for {seconds:.0f} s"] if seconds >= _LONG_SECONDS or not known else []
+        waits = again or seconds >= _LONG_SECONDS or not known
+        parts += [f"{self._doing} for {seconds:.0f} s"] if waits else []
         self._print(", ".join(parts))
 
     def _turn_to(self, doing: Doing) -> None:
