@@ -212,7 +212,9 @@ def overfit(dry: DryRun) -> CheckResult:
         f"from {losses[0]:.4g} to {min(losses[-4:]):.4g} in {len(losses)} steps at {RAISED:g} times the rates"
     )
     what = f"trained on one batch, again and again, the loss goes {told}"
-    return CheckResult("one batch", told, [] if _falls(losses, _FALLS) else [finding("batch-not-learned", "", what)])
+    return CheckResult(
+        "one batch", told, [] if _falls(losses, _FALLS) else [finding("batch-not-learned", "", what)]
+    )
 
 
 def pictures(dry: DryRun) -> CheckResult:
