@@ -52,6 +52,7 @@ def _section(entry: Entry) -> str:
         "",
         *_listed("Cause", entry.causes),
         f"- Found by: {_plain(entry.detector)}",
+        *_listed("Could also be", (entry.caveat,) if entry.caveat else ()),
         *_listed("What to do", entry.remedies),
     ]
     if entry.source:

@@ -29,6 +29,15 @@ def test_brackets_in_a_finding_are_no_markup() -> None:
     assert "[red]x[/red]" in shown([finding("no-records", "b", "[red]x[/red]")])
 
 
+def test_a_hint_says_what_of_health_looks_so_where_that_is_known() -> None:
+    slow, fast, lost = (
+        shown([finding(slug, "lr", "odd", certain=False)])
+        for slug in ("learning-rate-too-low", "learning-rate-too-high", "instability")
+    )
+    assert "Could also be: fine-tuning that begins at its goal" in slow
+    assert "Could also be" not in fast + lost
+
+
 def test_a_hint_of_a_later_version_is_shown() -> None:
     told = finding("loss-broadcast", "run/", "flat", certain=False).to_json()
     later = Finding.from_json(told | {"id": "Z-999", "kind": "of-a-later-version"})

@@ -42,6 +42,7 @@ class Entry:
         causes: Why it comes about.
         detector: What finds it today; or that it is prevented, or not detected yet.
         remedies: What to do; the first is that of a finding.
+        caveat: What of health may look so: what the detector is known to get wrong.
         source: Where it is known from, other than from Argus.
     """
 
@@ -53,12 +54,8 @@ class Entry:
     causes: tuple[str, ...]
     detector: str
     remedies: tuple[str, ...]
+    caveat: str = ""
     source: str = ""
-
-    @property
-    def caveat(self) -> str:
-        """What of health may look so: what the detector is known to get wrong."""
-        return self.detector.partition("; ")[2]
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""

@@ -97,6 +97,7 @@ def print_entry(entry: Entry, terminal: Console, more: Mapping[str, Sequence[str
         "Seen": [entry.symptom],
         "Why": entry.causes,
         "Found by": [entry.detector],
+        "Could also be": [entry.caveat] if entry.caveat else [],
         "What to do": entry.remedies,
         **(more or {}),
         "From": [entry.source] if entry.source else [],

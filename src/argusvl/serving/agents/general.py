@@ -140,7 +140,8 @@ class Explanation(BaseModel, extra="forbid", frozen=True):
     title: str
     symptom: str = Field(description="What one sees of it.")
     causes: list[str]
-    detector: str = Field(description="What finds it, and what it is known to get wrong.")
+    detector: str = Field(description="What finds it.")
+    caveat: str = Field(description="What of health may look so; empty where nothing is known to.")
     remedies: list[str]
     changes: list[str] = Field(description="The remedy in keys of a configuration of Argus.")
 
@@ -158,6 +159,7 @@ def _explain(place: Workplace, request: ExplainRequest) -> Explanation:
         symptom=entry.symptom,
         causes=list(entry.causes),
         detector=entry.detector,
+        caveat=entry.caveat,
         remedies=list(entry.remedies),
         changes=list(changes_of(entry.slug)),
     )
