@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from textwrap import dedent
 
@@ -208,3 +209,60 @@ def test_labels_that_a_model_is_given_for_its_own_loss_are_not_its_tokens() -> N
         optimizer.step()
         watch.step(loss=loss, batch=ids)
     assert "labels-shifted" not in named(watch.report())
+
+
+def unmoved(loop: str) -> dict[str, Finding]:
+    """What is found where the weights do not move, for a reason of the loop's own; or ``remade``, where they do."""
+    model = classifier()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    watch = Watch(model, optimizer, source=False)
+    trained = copy.deepcopy(model) if loop == "copied" else model
+    if loop == "other weights":
+        optimizer = torch.optim.Adam(classifier().parameters(), 1e-2)
+    elif loop == "remade":
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(40):
+        inputs, labels = points(32, step + 2)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(trained(inputs), labels)
+        if loop != "no backward":
+            loss.backward()
+        if loop == "cleared":
+            optimizer.zero_grad()
+        if loop != "no step":
+            optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+        with torch.no_grad():
+            model(inputs)
+    return named(watch.report())
+
+
+@pytest.mark.parametrize(
+    ("loop", "what", "remedy"),
+    [
+        ("no step", "has never stepped, and no weight has changed", "call step() after backward()"),
+        (
+            "other weights",
+            "another optimizer was made since",
+            "on the optimizer that holds the model's parameters",
+        ),
+        ("cleared", "none is there when the optimizer steps", "call zero_grad() before backward()"),
+        ("no backward", "no backward() has come back", "call backward() on a loss"),
+        (
+            "copied",
+            "is called only without gradients (evaluation, no_grad)",
+            "the model that the loop trains",
+        ),
+    ],
+)
+def test_where_nothing_trains_it_is_said_what_was_seen_and_what_to_do(
+    loop: str, what: str, remedy: str
+) -> None:
+    found = unmoved(loop)
+    assert list(found) == ["no-gradient"] and found["no-gradient"].severity == "error"
+    assert what in found["no-gradient"].what and remedy in found["no-gradient"].remedy
+    assert "cuts the graph" not in found["no-gradient"].what and "detach" not in found["no-gradient"].remedy
+
+
+def test_an_optimizer_that_was_made_anew_is_no_fault_where_the_weights_move() -> None:
+    assert unmoved("remade") == {}

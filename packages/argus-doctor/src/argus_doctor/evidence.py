@@ -342,6 +342,9 @@ class Evidence:
         passes_in_training_mode: The same of those in training mode.
         mode_matters: Whether the model has a module that is another in training.
         evaluations: Forward passes without a backward pass.
+        graded_steps: Steps with a forward pass whose outputs a gradient can come back to.
+        backward_steps: Steps at which one came back.
+        moved_unstepped: Whether weights changed though no optimizer that is known had made a step.
         declared_frozen: The patterns that were declared frozen.
         frozen_statistics: Parameters and statistics that were declared frozen and changed.
         maximises: Whether an optimizer is told to maximise.
@@ -392,6 +395,9 @@ class Evidence:
     passes_in_training_mode: tuple[int, int] = (0, 0)
     mode_matters: bool = False
     evaluations: Evaluations = field(default_factory=Evaluations)
+    graded_steps: int = 0
+    backward_steps: int = 0
+    moved_unstepped: bool = False
     declared_frozen: tuple[str, ...] = ()
     frozen_statistics: set[str] = field(default_factory=set)
     maximises: bool = False

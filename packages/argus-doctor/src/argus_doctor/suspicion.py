@@ -22,6 +22,7 @@ class Suspicion:
         where: Module, tensor, step or line.
         numbers: For programs.
         proven: Whether it cannot be otherwise; any other belief is a hint.
+        remedy: What to do, where what was seen tells it better than the catalogue's entry.
     """
 
     slug: str
@@ -30,6 +31,7 @@ class Suspicion:
     where: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     proven: bool = False
+    remedy: str = ""
 
     @property
     def probability(self) -> float:

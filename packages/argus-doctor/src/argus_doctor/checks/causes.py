@@ -112,7 +112,17 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
         # A loss that is no number is broken for certain, and what names why stands for it. Nothing else makes a hint
         # an error: what is proven beside it may have another cause.
         certain = one.proven or any(strongest[it].proven for it in effects if it == "non-finite-loss")
-        found.append(finding(slug, where, what, numbers=numbers, probability=probability, certain=certain))
+        found.append(
+            finding(
+                slug,
+                where,
+                what,
+                numbers=numbers,
+                remedy=one.remedy,
+                probability=probability,
+                certain=certain,
+            )
+        )
     for part, error in evidence.failures.items():
         found.append(finding("check-failed", part, f"this part of the doctor stopped: {error}"))
     return found

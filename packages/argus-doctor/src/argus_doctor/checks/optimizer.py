@@ -45,12 +45,17 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
         )
         return
     if evidence.skipped == evidence.step >= 20:
+        if evidence.moved_unstepped:  # by an optimizer that was made later, or by hand: they do train
+            return
         yield Suspicion(
             "no-gradient",
             "the optimizer never steps",
-            f"no optimizer has made a step in {evidence.step} steps: step() is not called, or a scaler leaves all out",
+            f"in {evidence.step} steps the optimizer that Watch was given has never stepped, and no weight has "
+            "changed: step() is not called, a scaler leaves all steps out, or another optimizer was made since",
             "optimizer",
             proven=True,
+            remedy="call step() after backward(), on the optimizer that holds the model's parameters, and give Watch "
+            "that one; where a scaler leaves all out, look for gradients that are not finite",
         )
         return
     if not any(one.in_optimizer for one in known) and not evidence.foreign[0]:
@@ -114,17 +119,18 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         # What was trained before may be called without gradients on purpose, and be handed over with the rest.
         fresh = any(p.start in _RANDOM and len(p.shape) > 1 for p in parts)
         certain = cut and fresh and share >= _SHARE
-        why, sign = "is never called", "never called"
+        why, sign, remedy = "is never called", "never called", ""
         if cut:
-            why = "is called, and no gradient comes back: something cuts the graph behind it"
+            why, remedy = _why_no_gradient(evidence, nothing_trains=len(parts) == len(training))
             sign = "called without gradient" if certain else "trained weights called without gradient"
         yield Suspicion(
             "no-gradient",
             sign if share >= _SHARE else "small part without gradient",
-            f"{_modules(parts)} ({share:.0%} of what is to train) {why}, at {parts[0].looks} looks",
+            f"{_modules(parts)} ({share:.0%} of what is to train, {parts[0].looks} looks) {why}",
             _modules(parts),
             {"share": share},
             proven=certain,
+            remedy=remedy,
         )
     long = [p for p in training if p.looks >= 12]
     zero = [p for p in long if p.zero_gradient >= 0.95 * p.looks and len(p.shape) > 1 and p.start == "zero"]
@@ -150,6 +156,26 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             _modules(silent),
             {"share": share},
         )
+
+
+def _why_no_gradient(evidence: Evidence, *, nothing_trains: bool) -> tuple[str, str]:
+    """How far gradients come, and what to do; of a part alone it is known that the graph is cut behind it."""
+    if nothing_trains and evidence.stale_gradients[1] >= _ENOUGH:
+        return (
+            "gets a gradient at backward(), and none is there when the optimizer steps",
+            "call zero_grad() before backward() or after step(), and not between them",
+        )
+    if nothing_trains and not evidence.graded_steps and evidence.evaluations.count:
+        return (
+            "is called only without gradients (evaluation, no_grad): is another copy trained?",
+            "give Watch and the optimizer the model that the loop trains, and train it outside of no_grad()",
+        )
+    if nothing_trains and evidence.graded_steps and not evidence.backward_steps:
+        return (
+            "is called, and no backward() has come back to what the model returned",
+            "call backward() on a loss that is made of what the model returns, before step()",
+        )
+    return "is called, and no gradient comes back: something cuts the graph behind it", ""
 
 
 def _unused_tables(parts: Sequence[Parameter], evidence: Evidence) -> list[Parameter]:

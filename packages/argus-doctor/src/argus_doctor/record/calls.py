@@ -298,6 +298,8 @@ class CallRecord:
         if self._first_layer is not None:  # it stays the first one
             for key in self._layers.keys() - {id(self._first_layer())}:
                 self._layers.pop(key).remove()
+        evidence.graded_steps += calls.graded > 0
+        evidence.backward_steps += calls.trained
         if calls.graded and self._modes and calls.trained:
             name = "passes_in_training_mode" if calls.trained_active else "passes_in_eval_mode"
             count, first = getattr(evidence, name)

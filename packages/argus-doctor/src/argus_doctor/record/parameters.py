@@ -101,6 +101,7 @@ class ParameterRecord:
         self._slices: dict[int, tuple[Tensor, Tensor]] = {}
         self._buffers: dict[str, float] = {}
         self._moved_buffers: set[str] = set()
+        self._unstepped: bytes | None = None
         self._turn, self._unknown = 0, False
         self._clean: set[int] = set()
         self._reached: set[int] = set()
@@ -165,6 +166,7 @@ class ParameterRecord:
             now = (_TRAINS * parameter.requires_grad) | (_HELD * (id(parameter) in held))
             flags[place] = kept | now | (_GRADED * (parameter.grad is not None))
         self._compare(named)
+        self._compare_unstepped(named)
         self._compare_buffers()
         self._find_misspelt(model, named)
         foreign = []
@@ -242,6 +244,26 @@ class ParameterRecord:
                         rows[place]["flags"] |= _BY_OTHERS
 
             self._host.ask(prints, take)
+
+    def _compare_unstepped(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
+        """Whether weights change while no optimizer that is known has made a step: then another trains them."""
+        trained = [p for _, p in named if p.requires_grad]
+        if not trained or not 0 < self._evidence.skipped == self._evidence.step:
+            return
+
+        def take(there: list[Tensor]) -> None:
+            now = b"".join(values.numpy().tobytes() for values in there)
+            self._evidence.moved_unstepped |= self._unstepped not in (None, now)
+            self._unstepped = now
+
+        devices = {p.device for p in trained}
+        self._host.ask_all(
+            [
+                torch.stack([_print(p) for p in trained if p.device == one]).sum(0, keepdim=True)
+                for one in devices
+            ],
+            take,
+        )
 
     def _compare_buffers(self) -> None:
         model = self._model()
