@@ -266,3 +266,61 @@ def test_where_nothing_trains_it_is_said_what_was_seen_and_what_to_do(
 
 def test_an_optimizer_that_was_made_anew_is_no_fault_where_the_weights_move() -> None:
     assert unmoved("remade") == {}
+
+
+def test_updates_that_no_weight_can_hold_say_nothing_of_the_targets() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    watch = Watch(model, optimizer, source=False)
+    for step in range(150):
+        inputs, labels = points(32, step + 2)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1e-8)
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+    (found,) = watch.report()
+    assert (found.slug, found.severity) == ("learning-rate-too-low", "hint")
+    assert "no weight of 0, 3 changed by a bit" in found.what and "labels-unrelated" not in str(found.numbers)
+
+
+def test_targets_are_blamed_where_weights_move() -> None:
+    model, labels_of = classifier(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    watch = Watch(model, optimizer, source=False)
+    for step in range(150):
+        inputs, _ = points(32, step + 2)
+        labels = torch.randint(4, (32,), generator=labels_of)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+    assert "a step changes the weights by" in named(watch.report())["labels-unrelated"].what
+
+
+def ended(model: nn.Module, *, empty: bool = False) -> list[Finding]:
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    watch = Watch(model, optimizer, source=False)
+    for step in range(150):
+        inputs, labels = points(32, step + 2)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(torch.zeros_like(inputs) if empty else inputs), labels)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+def test_units_that_are_all_dead_stand_for_answers_that_are_alike() -> None:
+    model = classifier()
+    nn.init.constant_(model[0].bias, -100.0)
+    (found,) = ended(model)
+    assert found.slug == "dead-units" and "mode-collapse" in found.numbers["explains"]
+
+
+def test_inputs_that_are_all_zero_stand_for_batches_that_are_the_same() -> None:
+    (found,) = ended(classifier(), empty=True)
+    assert found.slug == "inputs-constant" and "same-batch" in found.numbers["explains"]

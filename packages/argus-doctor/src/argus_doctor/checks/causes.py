@@ -42,7 +42,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "learning-rate-too-high": (
         "dead-units", "exploding-gradient", "vanishing-gradient", "input-ignored", *_OUTCOMES,
     ),
-    # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too.
+    # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too. But units
+    # that are proven to be dead from the start, with zeros behind them, are the cause (_effects).
     "dead-units": (
         "no-gradient", "vanishing-gradient", "learning-rate-too-low", "input-ignored", "zero-gradient",
         *(outcome for outcome in _OUTCOMES if outcome != "mode-collapse"),
@@ -54,7 +55,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "non-finite-input": ("non-finite-loss", *_BREAKS_AT_ONCE),
     "learning-rate-vanished": ("learning-rate-too-low", "labels-unrelated"),
     "bad-initialisation": ("no-gradient", *_BREAKS_AT_ONCE),
-    "inputs-constant": ("no-gradient", *_BREAKS_AT_ONCE),
+    "inputs-constant": ("no-gradient", "same-batch", *_BREAKS_AT_ONCE),
     "labels-unrelated": ("poor-generalisation", "augmentation-inconsistent"),
     "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
     "train-val-leak": (),
@@ -81,7 +82,7 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
         effect
         for cause in said
         if strongest[cause].weight >= _EXPLAINS_FROM
-        for effect in _effects(cause)
+        for effect in _effects(strongest[cause])
         if _outweighs(strongest[cause], strongest.get(effect))
         and not _explains_back(effect, cause, strongest)
     }
@@ -101,7 +102,7 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
         what, where = one.what, one.where
         if support is not None and support is not one:  # the place is known better there
             what, where = f"{what}; {support.what}", support.where
-        effects = sorted(strongest.keys() & set(_effects(slug)))
+        effects = sorted(strongest.keys() & set(_effects(one)))
         numbers = {
             **one.numbers,
             "sign": one.sign,
@@ -140,12 +141,14 @@ _SEEN_IN_SOURCE_ONLY = {"missing-freeze", "target-not-updated"}
 
 def _explains_back(effect: str, cause: str, known: Mapping[str, Suspicion]) -> bool:
     """Of two that explain each other, the weightier one stays."""
-    if effect not in known or cause not in _effects(effect):
+    if effect not in known or cause not in _effects(known[effect]):
         return False
     return (known[effect].weight, effect) > (known[cause].weight, cause)
 
 
-def _effects(cause: str) -> tuple[str, ...]:
-    if cause in EXPLAINS:
-        return EXPLAINS[cause]
-    return () if cause in (*_ASIDE, *_OUTCOMES) else _BREAKS_AT_ONCE
+def _effects(cause: Suspicion) -> tuple[str, ...]:
+    if cause.slug == "dead-units" and cause.proven:
+        return (*EXPLAINS["dead-units"], "mode-collapse")
+    if cause.slug in EXPLAINS:
+        return EXPLAINS[cause.slug]
+    return () if cause.slug in (*_ASIDE, *_OUTCOMES) else _BREAKS_AT_ONCE

@@ -14,6 +14,8 @@ _NEVER = 12
 """Looks at which a layer has not moved, after which it is no chance."""
 _STAYS = 5
 """Looks after which what has been exactly so at each of them is no state that is passed through."""
+_TOO_SMALL = 5e-5
+"""Of its size, by a step: what a layer changes by when the rate is too low for anything to be learned."""
 _RISK = 0.97
 """Of the loss of a constant answer: what is above has learned nothing."""
 
@@ -100,6 +102,8 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     """A learning rate out of range, by what a step does to the weights and the loss."""
     layers = [p for p in _matrices(evidence) if p.start != "zero" and p.updates >= 3]
     losses = evidence.losses()
+    if not layers:
+        yield from _never_moved(evidence)
     if not layers or len(losses) < 8:
         return
     biggest = max((rate for one in evidence.steps for rate in one.rates), default=0.0)
@@ -120,6 +124,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             "what is learned",
             "weight decay",
             proven=certain,
+            remedy=_LESS_DECAY,
         )
         return
     if evidence.decay >= _DECAY and len(_shrunk(layers, 0.7)) > 0.5 * len(layers):
@@ -130,6 +135,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             f"{_steps(evidence.decay)} such steps half of what was learned is gone, and the weights have shrunk",
             "weight decay",
             {"decay": evidence.decay},
+            remedy=_LESS_DECAY,
         )
     found = evidence.not_finite
     if found is not None and found.what in ("loss", "backward") and (found.largest or math.inf) < 1e4:
@@ -164,10 +170,8 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             numbers,
         )
         return
-    rising = [max(one.rates) for one in evidence.steps if one.rates]
-    warming = len(rising) > 10 and rising[-1] > 1.5 * rising[len(rising) // 2]
     fresh = sum(p.start == "default" for p in layers) >= 0.5 * len(layers)  # what is fine-tuned moves little
-    slow = fresh and len(losses) >= 60 and typical < 5e-5 and not warming and not learned
+    slow = fresh and len(losses) >= 60 and typical < _TOO_SMALL and not _warms_up(evidence) and not learned
     if slow and _barely_moves(finite):
         # All steps together cannot have taken the weights further than this from where chance put them.
         furthest = typical * evidence.step
@@ -186,8 +190,40 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
+def _never_moved(evidence: Evidence) -> Iterator[Suspicion]:
+    """Layers that no step has changed, whatever biases do that began at zero: there every update counts."""
+    layers = [p for p in _matrices(evidence) if p.looks >= _NEVER]
+    losses = [one for one in evidence.losses() if math.isfinite(one)]
+    still = bool(layers) and all(p.updates < 3 and p.unmoved >= _NEVER for p in layers)
+    fresh = all(p.start == "default" and p.dtype == "float32" for p in layers)
+    at_work = all(rate > 0 for one in evidence.steps for rate in one.rates) and not _warms_up(evidence)
+    if still and fresh and at_work and len(losses) >= 60 and _barely_moves(losses):
+        yield Suspicion(
+            "learning-rate-too-low",
+            "updates next to nothing",
+            f"at {min(p.unmoved for p in layers)} of {layers[0].looks} looks no weight of "
+            f"{listed([p.module for p in layers])} changed by a bit, though gradients were there: updates are smaller "
+            "than the last digit of the weights, by a rate or clipped gradients that are far too small; the loss went "
+            f"from {losses[0]:.4g} to {losses[-1]:.4g}",
+            "learning rate",
+        )
+
+
+def _warms_up(evidence: Evidence) -> bool:
+    rising = [max(one.rates) for one in evidence.steps if one.rates]
+    return len(rising) > 10 and rising[-1] > 1.5 * rising[len(rising) // 2]
+
+
+def _update_ratio(evidence: Evidence) -> float | None:
+    """What a step changes the typical layer by, of its size; ``None`` where that was not measured."""
+    layers = [p for p in _matrices(evidence) if p.start != "zero" and p.updates + p.unmoved >= 3]
+    return median(p.ratio for p in layers) if layers else None
+
+
 _DECAY = 0.01
 """Share of a weight at a step: what was learned a hundred steps ago is hardly there any more."""
+
+_LESS_DECAY = "lower weight_decay: 0.01 to 0.1 is usual for AdamW, 0.0001 for SGD"
 
 
 def _steps(decay: float) -> int:
@@ -360,12 +396,16 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     val = [value for _, value in evidence.validations if math.isfinite(value)]
     chance = median(one.chance or 0.0 for one in late)
     unlearned = far > _RISK or (len(val) >= 2 and chance > 0 and min(val) > 0.98 * chance and far > 0.5)
+    # Weights that hardly move learn nothing of the best of targets.
+    moves = _update_ratio(evidence)
+    unlearned &= moves is None or moves >= _TOO_SMALL
     if unlearned and not flat and not silent:
         yield Suspicion(
             "labels-unrelated",
             "nothing learned",
-            f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer, though gradients "
-            "and updates are in range: the targets tell nothing of the inputs",
+            f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer"
+            + (f", though a step changes the weights by {moves:.1g} of their size" if moves else "")
+            + ": the targets tell nothing of the inputs",
             "targets",
         )
     elif unlearned:
