@@ -43,7 +43,7 @@ def test_log_names_the_cause_and_exits_with_one(tmp_path: Path, capsys: pytest.C
     log.write_text("step 1 loss 2.0\nTraceback (most recent call last):\nMemoryError: x\n")
     assert run(["doctor", "log", str(log), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"cause", "where", "findings"}
+    assert set(found) == {"cause", "where", "findings", "curves"} and found["curves"] == {"loss": 1}
     assert (found["cause"], found["where"]) == ("host_oom", "train.log:3")
     assert found["findings"][0]["id"] == "N-502"
     assert run(["doctor", "log", str(log)]) == 1
@@ -56,7 +56,12 @@ def test_log_of_a_healthy_run_exits_with_zero_and_a_missing_one_with_two(
     log = tmp_path / "train.log"
     log.write_text("step 1 loss 2.0\nstep 2 loss 1.0\nTraining complete\n")
     assert run(["doctor", "log", str(log), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"cause": "none", "where": "", "findings": []}
+    told = {"cause": "none", "where": "", "findings": [], "curves": {"loss": 2}}
+    assert json.loads(capsys.readouterr().out) == told
     assert run(["doctor", "log", str(log)]) == 0
+    assert "Curves read: loss (2)." in capsys.readouterr().err
+    log.write_text("Dear diary, today loss: the dog.\n")
+    assert run(["doctor", "log", str(log)]) == 0
+    assert "No curve was recognised" in capsys.readouterr().err
     assert run(["doctor", "log", str(tmp_path / "none")]) == 2
     assert "What to do" in capsys.readouterr().err

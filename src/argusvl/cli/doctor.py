@@ -212,8 +212,7 @@ def log(
     if as_json:
         print_json(diagnosis.to_json())
     else:
-        if diagnosis.cause == "none":
-            say("No cause of death: the log shows none.")
+        say(diagnosis.in_short())
         print_findings(diagnosis.findings, answer_console())
     if diagnosis.findings:
         raise typer.Exit(FOUND_SOMETHING)

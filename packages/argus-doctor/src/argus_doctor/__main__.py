@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding
@@ -73,8 +74,7 @@ def _log(given: argparse.Namespace) -> int:
     if given.json:
         _print_json(diagnosis.to_json())
         return _FOUND_SOMETHING if diagnosis.findings else 0
-    if diagnosis.cause == "none":
-        Console(stderr=True).print("No cause of death: the log shows none.")
+    Console(stderr=True).print(Text(diagnosis.in_short()), soft_wrap=True)
     return _tell(diagnosis.findings, as_json=False)
 
 

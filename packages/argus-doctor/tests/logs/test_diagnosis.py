@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +96,45 @@ def test_a_log_that_ends_with_a_loss_that_is_no_number_gets_a_hint_and_no_cause(
     assert judged.cause == "none"
     assert [(one.severity, one.numbers["step"]) for one in judged.findings] == [("hint", 4)]
     assert diagnosed(log + "step 9 loss: 0.5\n").findings == []
+
+
+def json_lines(**curves: list[float]) -> str:
+    rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
+    return "\n".join(json.dumps({"step": step} | row) for step, row in enumerate(rows))
+
+
+def test_values_that_are_told_are_those_of_the_log(diagnosed: Diagnosed) -> None:
+    (found,) = diagnosed(json_lines(loss=[1.2**step for step in range(80)])).findings
+    assert found.what == "rises from 1 (step 0) to 1.8e+06 (step 79) and does not come back"
+    assert found.numbers["lowest"] == 1 and found.numbers["step"] == 0
+    fell_and_rose = [max(2 - 0.02 * step, 0.5) for step in range(80)] + [
+        0.5 + 0.4 * step for step in range(20)
+    ]
+    (found,) = diagnosed(json_lines(loss=fell_and_rose)).findings
+    assert found.what.startswith("rises from 0.5 (step 75) to 8.1 (step 99)") and "began at 2" in found.what
+    held_out = [max(2 - 0.2 * step, 1 + 0.1 * (step - 5)) for step in range(30)]
+    found = diagnosed(json_lines(val_loss=held_out, loss=[0.8**step for step in range(30)])).findings[0]
+    assert found.what.startswith("is lowest at step 5 (1) and 3.4 at the end")
+
+
+def test_one_fact_is_told_once_and_what_came_first_before(diagnosed: Diagnosed) -> None:
+    nan = math.nan
+    loss = [2 - 0.05 * step for step in range(20)] + [1.5**step for step in range(15)] + [nan] * 5
+    norm = [1.0] * 34 + [nan] * 6
+    judged = diagnosed(json_lines(loss=loss, grad_norm=norm))
+    assert (judged.cause, judged.findings[0].slug) == ("nan_loss", "died-nan-loss")
+    told = [(one.numbers["curve"], one.numbers["step"]) for one in judged.findings[1:]]
+    assert told == [("loss", 20), ("grad_norm", 34)]
+
+
+def test_curves_that_were_read_are_named_or_that_there_were_none(diagnosed: Diagnosed) -> None:
+    judged = diagnosed("step 1 loss 2.0\nstep 2 loss 1.9 grad_norm 0.1\n")
+    assert judged.to_json()["curves"] == {"loss": 2, "grad_norm": 1}
+    assert judged.in_short() == "No cause of death: the log shows none. Curves read: loss (2), grad_norm (1)."
+    for text in ("Dear diary, today loss: the dog.\n", "第 1 轮 损失: 2.3\n"):
+        nothing = diagnosed(text)
+        assert nothing.cause == "none" and nothing.to_json()["curves"] == {}
+        assert nothing.in_short().endswith("No curve was recognised in it.")
 
 
 def test_a_rank_that_prints_a_little_longer_does_not_hide_the_death_of_another(diagnosed: Diagnosed) -> None:

@@ -113,6 +113,9 @@ class LogEnd(ToldFindings, extra="forbid", frozen=True):
 
     cause: str = Field(description="none where it did not die, or the log does not say.")
     where: str = Field(description="File and line of what shows it.")
+    curves: dict[str, int] = Field(
+        description="Name of each curve that was read, and how many values it has."
+    )
 
 
 def _why_log_ended(place: Workplace, request: LogRequest) -> LogEnd:
@@ -122,7 +125,7 @@ def _why_log_ended(place: Workplace, request: LogRequest) -> LogEnd:
 
     diagnosis = diagnose(str(log))
     told = ToldFindings.of_all(diagnosis.findings)
-    return LogEnd(**dict(told), cause=diagnosis.cause, where=diagnosis.where)
+    return LogEnd(**dict(told), cause=diagnosis.cause, where=diagnosis.where, curves=dict(diagnosis.curves))
 
 
 class ExplainRequest(BaseModel, extra="forbid", frozen=True):

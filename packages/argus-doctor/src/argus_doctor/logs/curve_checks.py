@@ -1,5 +1,7 @@
 """What went wrong, by a run's curves. A run is measured by its own history: medians, and what lasts.
 
+Windows decide, and what is told are values of the curve itself.
+
 What healthy runs do, too, is no finding: noise, warm restarts, a loss that is low from the start, losses of two
 players against each other, a step that mixed precision skips.
 """
@@ -48,7 +50,8 @@ def check_curves(curves: Curves) -> list[Finding]:
     found += [one for held_out in curves.of(HELD_OUT_LOSS) for one in _overfitting(held_out, loss)]
     for check, role in ((_rate, LEARNING_RATE), (_slower, SPEED), (_memory, MEMORY)):
         found += next((one for curve in curves.of(role) if (one := list(check(curve)))), [])
-    return found + [one for norm in curves.of(GRADIENT_NORM) for one in _gradients(norm, loss)]
+    found += [one for norm in curves.of(GRADIENT_NORM) for one in _gradients(norm, loss)]
+    return sorted(found, key=lambda one: float(one.numbers["step"]))  # what came first may be the cause
 
 
 def noise_of(values: Values) -> float:
@@ -65,6 +68,11 @@ def _windows(values: Values, parts: int) -> Values:
 
 def _array(curve: Curve) -> Values:
     return np.asarray(curve.values, dtype=np.float64)
+
+
+def _value(curve: Curve, index: int) -> str:
+    """One of a curve's values, with its step."""
+    return f"{curve.values[index]:.4g} (step {curve.steps[index]:g})"
 
 
 def _shown(slug: str, curve: Curve, index: int, what: str, **numbers: Any) -> Iterator[Finding]:
@@ -107,8 +115,12 @@ def _diverged(loss: Curve) -> Iterator[Finding]:
         fell > 6 * noise and last - lowest > max(0.8 * fell, 10 * noise) and parts[-2] - lowest > 0.6 * fell
     )
     if above or (lost and best < 8):
-        what = f"rises from {lowest:.4g} to {last:.4g} (it began at {start:.4g}) and does not come back"
-        yield from _shown("instability", loss, int(len(values) * best / 10), what, lowest=lowest, last=last)
+        # The least value may lie beyond the edge of the window with the least median.
+        least = int(np.argmin(np.concatenate(np.array_split(values, 10)[: best + 2])))
+        began = f"; it began at {values[0]:.4g}" if least else ""
+        what = f"rises from {_value(loss, least)} to {_value(loss, -1)} and does not come back{began}"
+        numbers = {"lowest": float(values[least]), "last": float(values[-1])}
+        yield from _shown("instability", loss, least, what, **numbers)
 
 
 def _spikes(loss: Curve, curves: Curves) -> Iterator[Finding]:
@@ -150,8 +162,10 @@ def _flat(loss: Curve, curves: Curves) -> Iterator[Finding]:
     held_out = [curve.values for curve in curves.of(HELD_OUT_LOSS)]
     better = any(len(one) >= 3 and one[-1] < one[0] * 0.97 for one in held_out)
     if still and not resumed and not better and abs(level) >= 0.05 and change <= 4 * noise:
-        what = f"stays at {level:.4g} over {loss.count} values: it changed by {change:.2g} in all"
-        yield from _shown("curve-flat", loss, 0, what, level=level, change=change)
+        first, last = float(values[0]), float(values[-1])
+        what = f"stays from {values.min():.4g} to {values.max():.4g} over {loss.count} values: it began at {first:.4g} "
+        what += f"and ends at {last:.4g}"
+        yield from _shown("curve-flat", loss, 0, what, level=level, change=first - last)
 
 
 def _overfitting(held_out: Curve, loss: Curve | None) -> Iterator[Finding]:
@@ -169,10 +183,11 @@ def _overfitting(held_out: Curve, loss: Curve | None) -> Iterator[Finding]:
     falls = training[-1] < min(training[1] - noise_of(_array(loss)) * 0.1, 0.95 * training[1])
     if rises and falls:
         what = (
-            f"is lowest at step {held_out.steps[best]:g} ({lowest:.4g}) and {end:.4g} at the end, "
+            f"is lowest at step {held_out.steps[best]:g} ({lowest:.4g}) and {values[-1]:.4g} at the end, "
             f"while {loss.name} goes on falling"
         )
-        yield from _shown("poor-generalisation", held_out, best, what, lowest=lowest, last=end)
+        numbers = {"lowest": lowest, "last": float(values[-1])}
+        yield from _shown("poor-generalisation", held_out, best, what, **numbers)
 
 
 def _rate(rate: Curve) -> Iterator[Finding]:
@@ -195,9 +210,10 @@ def _gradients(norm: Curve, loss: Curve | None) -> Iterator[Finding]:
     usual, peak = float(np.median(parts[:5])), float(parts.max())
     if usual > 0 and parts[-1] > 50 * usual and parts[-2] > 10 * usual:
         first = int(np.argmax(values > 10 * usual))
-        yield from _shown("instability", norm, first, f"grows from {usual:.4g} to {parts[-1]:.4g}")
+        what = f"grows from {_value(norm, 0)} to {_value(norm, -1)}, {parts[-1] / usual:.0f} times its usual size"
+        yield from _shown("instability", norm, first, what)
     elif loss is not None and not _fell(loss) and peak > 0 and (parts[-3:] < 1e-3 * peak).all():
-        what = f"falls from {peak:.4g} to {parts[-1]:.4g}, and the loss with it hardly"
+        what = f"falls from {_value(norm, int(np.argmax(values)))} to {_value(norm, -1)}, and the loss with it hardly"
         yield from _shown("curve-gradients-vanish", norm, int(np.argmax(values < 1e-3 * peak)), what)
 
 
@@ -209,10 +225,12 @@ def _fell(loss: Curve) -> bool:
 def _slower(speed: Curve) -> Iterator[Finding]:
     values = _array(speed)
     # The first values are those of a run that warms up.
-    parts = _windows(values[len(values) // 20 :], 5) if len(values) >= 20 else np.ones(5)
+    begin = len(values) // 20
+    parts = _windows(values[begin:], 5) if len(values) >= 20 else np.ones(5)
     if (np.diff(parts[1:]) < 0).all() and parts[-1] <= 0.6 * parts[0] and parts[0] > 0:
-        what = f"falls from {parts[0]:.4g} to {parts[-1]:.4g}, more with each fifth of the run"
-        yield from _shown("curve-slows", speed, 0, what, first=parts[0], last=parts[-1])
+        what = f"falls from {_value(speed, begin)} to {_value(speed, -1)}, more with each fifth of the run"
+        numbers = {"first": float(values[begin]), "last": float(values[-1])}
+        yield from _shown("curve-slows", speed, 0, what, **numbers)
 
 
 def _memory(memory: Curve) -> Iterator[Finding]:
@@ -224,6 +242,7 @@ def _memory(memory: Curve) -> Iterator[Finding]:
     steps = np.diff(parts)
     even = bool((steps > 0).all() and steps.min() > 0.4 * np.median(steps))
     if even and parts[-1] >= 1.15 * parts[0] and steps.sum() >= 10 * noise_of(settled) / 3:
-        what = f"climbs steadily from {parts[0]:.4g} to {parts[-1]:.4g} after the first fifth of the run"
-        numbers = {"first": parts[0], "last": parts[-1]}
-        yield from _shown("memory-climbs", memory, len(values) // 5, what, **numbers)
+        begin = len(values) // 5
+        what = f"climbs steadily from {_value(memory, begin)} to {_value(memory, -1)}"
+        numbers = {"first": float(values[begin]), "last": float(values[-1])}
+        yield from _shown("memory-climbs", memory, begin, what, **numbers)
