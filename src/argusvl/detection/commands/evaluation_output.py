@@ -166,7 +166,7 @@ def fitted_on(data: Path, assets: DetectionAssets) -> bool:
     """Whether scores were fitted on these data: there they are better than on other pictures."""
     section = assets.config.get("data")
     fitted = section.get("val") if isinstance(section, dict) else None
-    return assets.calibration is not None and bool(fitted) and real_path(fitted) == real_path(data)
+    return assets.calibration is not None and fitted is not None and real_path(fitted) == real_path(data)
 
 
 def _shown(figure: float | None) -> str:
