@@ -6,11 +6,10 @@ different things, and a check that lacks what it needs says nothing.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from argus_doctor.record.bounded import Course, Ends
@@ -422,11 +421,10 @@ class Evidence:
     attention: dict[str, list[float]] = field(default_factory=dict)
     stalls: list[Stall] = field(default_factory=Ends)
 
-    @contextlib.contextmanager
-    def noting(self, part: str) -> Iterator[None]:
-        """Keeps an error of a part of the watching: a watcher never stops a training; it becomes a finding."""
-        try:
-            yield
+    def quietly(self, part: str, do: Callable[[], object]) -> None:
+        """Does a part of the watching. A watcher never stops a training: an error becomes a finding."""
+        try:  # a context manager would take longer than most of these parts do
+            do()
         except Exception as error:  # noqa: BLE001 - as above
             self.failures.setdefault(part, repr(error))
 

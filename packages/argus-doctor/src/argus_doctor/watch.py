@@ -125,7 +125,7 @@ class Watch:
             inner, optimizers, self.evidence, patterns, self._meet_not_finite, self._host
         )
         self._ranks = RankSensor(model)
-        self._quietly("ranks", lambda: self._ranks.compare(0, self.evidence))
+        self.evidence.quietly("ranks", lambda: self._ranks.compare(0, self.evidence))
         self._memory = MemorySensor()
         if isinstance(source, bool):
             script = calling_script() if source else None
@@ -133,8 +133,10 @@ class Watch:
             script = Script.read(Path(source))
         self._script = script
         if script is not None:
-            self._quietly("source", lambda: self.evidence.source.extend(script.suspicions()))
-            self._quietly("source", lambda: setattr(self.evidence, "unmasked", script.unmasked_attention()))
+            self.evidence.quietly("source", lambda: self.evidence.source.extend(script.suspicions()))
+            self.evidence.quietly(
+                "source", lambda: setattr(self.evidence, "unmasked", script.unmasked_attention())
+            )
 
     @property
     def optimizer_stepped(self) -> bool:
@@ -173,53 +175,53 @@ class Watch:
             terms: Loss terms by name.
         """
         now = time.perf_counter()
-        self._quietly("host", self._host.read)
+        self.evidence.quietly("host", self._host.read)
         self._step += 1
         number = self._step
         record = Step(number, seconds=now - self._ended_at)
         if self._calls.first_call is not None:
             record.wait = max(0.0, self._calls.first_call - self._ended_at)
-        self._quietly("loss", lambda: self._take_loss(record, loss))
-        validations = self.evidence.validations
-        self._quietly(
-            "val_loss", lambda: self._ask_number(val_loss, lambda x: validations.append((number, x)))
-        )
-        self._quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
-        self._quietly("terms", lambda: self._take_terms(record, terms))
+        self.evidence.quietly("loss", lambda: self._take_loss(record, loss))
+        if val_loss is not None:
+            validations = self.evidence.validations
+            self.evidence.quietly(
+                "val_loss", lambda: self._ask_number(val_loss, lambda x: validations.append((number, x)))
+            )
+        self.evidence.quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
+        if terms is not None:
+            self.evidence.quietly("terms", lambda: self._take_terms(record, terms))
         self.evidence.steps.append(record)
         if not self._parameters.stepped and self._optimizers:
             self.evidence.skipped += 1
         looked = self._calls.looking
-        self._quietly(
+        self.evidence.quietly(
             "gradients",
             lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
         )
-        self._quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
+        self.evidence.quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
         if looked and (memory := self._memory.sample(number)) is not None:
             self.evidence.memory.append(memory)
         if looked and (number <= SELDOM or number % _OBJECTIVE_EVERY == 0):
-            self._quietly(
+            self.evidence.quietly(
                 "objective", lambda: self._take_objectives(targets if targets is not None else batch, outputs)
             )
         if number in _PROBES and self._probe:
-            self._quietly("probe", self._probe_inputs)
-        self._quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
+            self.evidence.quietly("probe", self._probe_inputs)
+        self.evidence.quietly(
+            "calls", lambda: self._calls.finish_step(number, validated=val_loss is not None)
+        )
         self._calls.outputs = {}
         if number == _CALLS_COUNTED:
             self._calls.stop_counting_calls()
         if looked:
-            self._quietly("parameters", self._take_stock)
+            self.evidence.quietly("parameters", self._take_stock)
         self._calls.looking = looking = is_look(number + 1)
-        self._quietly("parameters", lambda: self._parameters.look(looking))
+        self.evidence.quietly("parameters", lambda: self._parameters.look(looking))
         if number in _EXAMINED or number % _EXAMINED_EVERY == 0:
             for one in self._findings():
                 self.first_seen.setdefault(one.slug, number)
         self._host.begin_step()
         self._ended_at = time.perf_counter()
-
-    def _quietly(self, what: str, do: Callable[[], Any]) -> None:
-        with self.evidence.noting(what):
-            do()
 
     def _rates(self, stated: float | None) -> tuple[float, ...]:
         if stated is not None:
@@ -251,8 +253,8 @@ class Watch:
         if not math.isfinite(value) and self.evidence.not_finite is None:
             self._meet_not_finite(record.number)
 
-    def _take_terms(self, record: Step, terms: Mapping[str, Any] | None) -> None:
-        for name, value in (terms or {}).items():
+    def _take_terms(self, record: Step, terms: Mapping[str, Any]) -> None:
+        for name, value in terms.items():
             self._ask_number(value, partial(self._take_term, record, str(name)))
 
     def _take_term(self, record: Step, name: str, value: float) -> None:
@@ -268,7 +270,7 @@ class Watch:
         if self.evidence.not_finite is None:
             found = NotFinite(number or self._step + 1, "loss", "the loss function")
             self.evidence.not_finite = found
-            self._quietly("not finite", lambda: self._trace_not_finite(found, met=number is None))
+            self.evidence.quietly("not finite", lambda: self._trace_not_finite(found, met=number is None))
 
     def _trace_not_finite(self, found: NotFinite, *, met: bool) -> None:
         model = self._model()
@@ -449,15 +451,17 @@ class Watch:
 
     def report(self) -> list[Finding]:
         """What is wrong: what is proven first, then hints, the most probable cause first."""
-        self._quietly("host", lambda: self._host.read(everything=True))
-        self._quietly("parameters", self._take_stock)
-        self._quietly("calls", lambda: self._calls.finish_step(self._step))  # an evaluation at the very end
-        self._quietly("host", lambda: self._host.read(everything=True))
+        self.evidence.quietly("host", lambda: self._host.read(everything=True))
+        self.evidence.quietly("parameters", self._take_stock)
+        self.evidence.quietly(
+            "calls", lambda: self._calls.finish_step(self._step)
+        )  # an evaluation at the very end
+        self.evidence.quietly("host", lambda: self._host.read(everything=True))
         return self._findings()
 
     def _findings(self) -> list[Finding]:
-        self._quietly("calls", self._calls.settle)
-        self._quietly("targets", self._count_labels)
+        self.evidence.quietly("calls", self._calls.settle)
+        self.evidence.quietly("targets", self._count_labels)
         self.evidence.parameters = self._parameters.summary()
         found = [self._dated(one) for one in examine(self.evidence)]
         self.evidence.parameters = {}  # made anew when it is asked for

@@ -134,6 +134,7 @@ class CallRecord:
         self._calls = _StepCalls()
         self._seen = SeenSamples()
         self._unsettled: list[list[_Samples]] = []
+        self._samples_unsettled = 0
         self._last_sum: int | None = None
         self._rounds, self._in_round = list[int](), 0
         self._last_evaluated: int | None = None
@@ -207,10 +208,8 @@ class CallRecord:
             )
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if self.paused:
-            return
-        with self._evidence.noting("calls"):
-            self._see(module, args, kwargs, output)
+        if not self.paused:
+            self._evidence.quietly("calls", lambda: self._see(module, args, kwargs, output))
 
     def _see(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         calls = self._calls
@@ -319,13 +318,13 @@ class CallRecord:
                 evidence.inputs.append(calls.inputs[:1])
             if calls.trained_on:
                 self._unsettled.append(calls.trained_on)
-                waiting = sum(len(samples[0]) for step_calls in self._unsettled for samples in step_calls)
-                if waiting >= _SETTLED_AT or len(self._unsettled) >= _SETTLED_AFTER:
+                self._samples_unsettled += sum(len(samples[0]) for samples in calls.trained_on)
+                if self._samples_unsettled >= _SETTLED_AT or len(self._unsettled) >= _SETTLED_AFTER:
                     self.settle()
 
     def settle(self) -> None:
         """Counts the samples of the last steps: many at once cost hardly more than one step's."""
-        steps, self._unsettled = self._unsettled, []
+        steps, self._unsettled, self._samples_unsettled = self._unsettled, [], 0
         if not (every := [samples for calls in steps for samples in calls]):
             return
         prints, last = _prints_of_all(every), -1

@@ -111,8 +111,7 @@ class ParameterRecord:
         self.looking, self.stepped = True, False
         self._handles: list[Any] = []
         self._guarding_now: list[Any] = []
-        with evidence.noting("parameters"):
-            self.take_stock()
+        evidence.quietly("parameters", self.take_stock)
         for optimizer in optimizers:
             self._handles.append(optimizer.register_step_pre_hook(self._before))
             self._handles.append(optimizer.register_step_post_hook(self._after))
@@ -402,23 +401,24 @@ class ParameterRecord:
 
     def _after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self.stepped = True
-        if not self.looking:
-            return
-        with self._evidence.noting("updates"):
-            slices, self._slices = self._slices, {}
-            named = self._named()
-            by_device: dict[torch.device, list[int]] = {}
-            for place in (place for place in slices if place < len(named)):
-                parameter = held_here(named[place][1]).detach()
-                by_device.setdefault(parameter.device, []).append(place)
-                if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
-                    flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
-                    if bool((flat == flat[:1]).all()) and bool(flat.any()):
-                        _count(self._rows[place], "identical_rows")
-            for rows in by_device.values():
-                before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))
-                table = _updates(before, gradients, [_slice(named[place][1]) for place in rows])
-                self._host.ask(table, partial(self._take_updates, rows))
+        if self.looking:
+            self._evidence.quietly("updates", self._see_updates)
+
+    def _see_updates(self) -> None:
+        slices, self._slices = self._slices, {}
+        named = self._named()
+        by_device: dict[torch.device, list[int]] = {}
+        for place in (place for place in slices if place < len(named)):
+            parameter = held_here(named[place][1]).detach()
+            by_device.setdefault(parameter.device, []).append(place)
+            if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
+                flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
+                if bool((flat == flat[:1]).all()) and bool(flat.any()):
+                    _count(self._rows[place], "identical_rows")
+        for rows in by_device.values():
+            before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))
+            table = _updates(before, gradients, [_slice(named[place][1]) for place in rows])
+            self._host.ask(table, partial(self._take_updates, rows))
 
     def _take_updates(self, places: Sequence[int], table: Tensor) -> None:
         changed, pulled = bool((table[:, 0] != 0).any()), bool((table[:, 1] > 0).any())
