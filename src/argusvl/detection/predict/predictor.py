@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from argusvl.core.devices import usable_device
+from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.files import read_json_object
 from argusvl.core.images import open_upright
@@ -110,6 +111,7 @@ class Predictor:
                 )
         _check_preprocessor(folder, assets)
         on = usable_device(device)
+        keep_freed_memory()
         precision = decide("auto", on)
         _log.debug("computing in %s: %s", precision.name, precision.why)
         tokenizer = assets.tokenizer(folder)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from argusvl.assets import model_folder
+from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.images import open_upright
@@ -170,6 +171,7 @@ class HandPredictor:
         """
         folder = checkpoint_at(model_folder(path))
         assets, on = HandAssets.load(folder), usable_device(device)
+        keep_freed_memory()
         model = load_model(folder)
         model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
         compute_in(decide("auto", on), model)
