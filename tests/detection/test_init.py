@@ -143,6 +143,20 @@ def test_descriptions_that_tell_sides_or_colours_keep_them(tmp_path: Path) -> No
         assert (repr(label) in starting.yaml) == (flip == 0 or hue == 0)
 
 
+@pytest.mark.parametrize(
+    ("label", "turns"), [("screw", 0.5), ("top screw", 0.0), ("left screw", 0.0), ("上方螺丝", 0.0)]
+)
+def test_pictures_with_no_up_are_turned_unless_a_description_names_one(
+    label: str, turns: float, tmp_path: Path
+) -> None:
+    write_set(
+        tmp_path / "plain", "train", random.Random(1), 60, labels=partial(always, label)
+    )  # of one colour each
+    _, config = made(tmp_path, tmp_path / "plain")
+    augmentation = config.data.augmentation
+    assert (augmentation.vertical_flip, augmentation.rotate90) == (turns, turns)
+
+
 def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -81,6 +81,9 @@ needed.
 _DIRECTION = re.compile(
     r"\b(left|right|leftmost|rightmost|clockwise|counter-?clockwise|anticlockwise)\b|[左右]|[顺逆]时针", re.I
 )
+_UPRIGHT = re.compile(
+    r"\b(up|down|upper|lower|top|bottom|upside|above|below|upright|vertical|horizontal)\b|[上下横竖立]", re.I
+)
 _COLOUR = re.compile(
     r"\b(red|green|blue|yellow|black|white|gr[ae]y|orange|purple|violet|pink|brown|cyan|magenta|golden|silver)\b"
     r"|[红绿蓝黄黑白灰橙紫粉棕]",
@@ -470,20 +473,30 @@ def _decide_vocabulary(draft: _Draft, survey: Survey) -> None:
 
 def _decide_augmentation(draft: _Draft, survey: Survey) -> None:
     # It brings torch: a mistake in a path is told without.
-    from argusvl.detection.data.measuring.mirror_images import mirrored_told_apart
+    from argusvl.detection.data.measuring.symmetries import told_apart
 
     section = "data.augmentation"
-    directed, coloured = (_first(what, survey.descriptions) for what in (_DIRECTION, _COLOUR))
-    apart = None if directed else mirrored_told_apart(survey.pictures())
+    directed, upright, coloured = (
+        _first(what, survey.descriptions) for what in (_DIRECTION, _UPRIGHT, _COLOUR)
+    )
+    apart = None if directed else told_apart(survey.pictures())
     flips, why = 0.5, "no description names a side"
     if directed:
         flips, why = 0.0, f"off: {directed!r} tells left from right"
-    elif apart is not None and apart >= _TOLD_APART:
-        flips, why = 0.0, f"off: mirrored, these pictures are known as such, {apart:.0%} of them"
+    elif apart is not None and apart.mirrored >= _TOLD_APART:
+        flips, why = 0.0, f"off: mirrored, these pictures are known as such, {apart.mirrored:.0%} of them"
     elif apart is not None:
-        why += f", no mirrored picture looks it ({apart:.0%} known, 50% by chance)"
+        why += f", no mirrored picture looks it ({apart.mirrored:.0%} known, 50% by chance)"
     draft.put(f"{section}.horizontal_flip", flips, why)
-    draft.why(f"{section}.vertical_flip", "0.5 if your pictures have no up and down, as under a microscope")
+    turns, why = 0.0, "0.5 if your pictures have no up and down, as under a microscope"
+    if directed or upright:
+        why = f"off: {directed or upright!r} would be wrong"
+    elif apart is not None and apart.turned >= _TOLD_APART:
+        why = f"off: upside down, these pictures are known as such, {apart.turned:.0%} of them"
+    elif apart is not None:
+        turns, why = 0.5, f"no up and down: turned, {apart.turned:.0%} are known as such, 50% by chance"
+    draft.put(f"{section}.vertical_flip", min(turns, flips), why)
+    draft.put(f"{section}.rotate90", turns)
     for key, little, much, word in (("saturation", 0.1, 0.3, "little"), ("hue", 0.0, 0.02, "off")):
         draft.put(
             f"{section}.{key}",

@@ -12,8 +12,8 @@ from typing import Any, NoReturn, Self
 import torch
 from PIL import Image
 
-from argusvl.core.devices import usable_device
 from argusvl.core.allocator import keep_freed_memory
+from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.files import read_json_object
 from argusvl.core.images import open_upright
