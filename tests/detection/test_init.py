@@ -17,6 +17,7 @@ from argusvl.assets import MODELS
 from argusvl.core.errors import CheckpointError, DataError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.manifest import read_manifest
+from argusvl.detection.data.measuring import symmetries
 from argusvl.detection.init import StartingConfig, make_starting_config
 from argusvl.detection.task import DetectionTask
 from argusvl.tasks import load_run_config
@@ -149,12 +150,30 @@ def test_descriptions_that_tell_sides_or_colours_keep_them(tmp_path: Path) -> No
 def test_pictures_with_no_up_are_turned_unless_a_description_names_one(
     label: str, turns: float, tmp_path: Path
 ) -> None:
-    write_set(
-        tmp_path / "plain", "train", random.Random(1), 60, labels=partial(always, label)
-    )  # of one colour each
+    # Each picture is of one colour: nothing tells up.
+    write_set(tmp_path / "plain", "train", random.Random(1), 60, labels=partial(always, label))
     _, config = made(tmp_path, tmp_path / "plain")
     augmentation = config.data.augmentation
     assert (augmentation.vertical_flip, augmentation.rotate90) == (turns, turns)
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "turned", "flips"),
+    [
+        (0.5, 0.6, (0.5, 0.5, 0.5)),
+        (0.5, 1.0, (0.5, 0.0, 0.0)),
+        (1.0, 0.6, (0.0, 0.0, 0.5)),
+        (1.0, 1.0, (0.0, 0.0, 0.0)),
+    ],
+)
+def test_what_is_known_as_mirrored_is_not_shown_upside_down(
+    mirrored: float, turned: float, flips: tuple[float, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(symmetries, "told_apart", lambda _: symmetries.ToldApart(mirrored, turned))
+    write_set(tmp_path / "data", "train", random.Random(1), 4, labels=partial(always, "screw"))
+    _, config = made(tmp_path, tmp_path / "data")
+    augmentation = config.data.augmentation
+    assert (augmentation.horizontal_flip, augmentation.vertical_flip, augmentation.rotate90) == flips
 
 
 def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: Path) -> None:
