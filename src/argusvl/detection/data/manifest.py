@@ -26,8 +26,6 @@ from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION: Literal[1] = 1
-"""Raised when a field changes its meaning."""
 
 TEACHER_POOL = "teacher_pool"
 """The teacher pool's name among the splits; its file is ``teacher_pool.jsonl``."""
@@ -140,7 +138,7 @@ class Manifest(_Part):
     """Everything that is known of a data folder.
 
     Attributes:
-        manifest_version: Of this layout.
+        manifest_version: Of this layout; raised when a field changes its meaning.
         argus_version: What wrote it.
         limits: The pixel limits that the images were resized by; ``None`` where they were not resized.
         splits: Split → counts; the teacher pool is one of them.
@@ -149,7 +147,7 @@ class Manifest(_Part):
         findings: What was refused and why, and what is odd.
     """
 
-    manifest_version: Literal[1] = MANIFEST_VERSION
+    manifest_version: Literal[1] = 1
     argus_version: str
     source: ManifestSource
     limits: PixelLimits | None

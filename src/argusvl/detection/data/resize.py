@@ -37,13 +37,6 @@ class ResizePlan:
     resized_width: int
     resized_height: int
 
-    def __post_init__(self) -> None:
-        sides = (self.width, self.height, self.resized_width, self.resized_height)
-        if any(side < 1 for side in sides):
-            raise ImageError(
-                f"expected positive sizes, got {self.width}×{self.height} → {self.resized_width}×{self.resized_height}"
-            )
-
     @property
     def size(self) -> tuple[int, int]:
         """Original ``(width, height)``, pixels."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
-from argus_doctor.wording import printable, show_name
 from argusvl.core.errors import DataError
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
@@ -34,9 +33,16 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, numbers, read_json, side_lengths
-from argusvl.detection.data.formats.polygons import enclosing_box
-from argusvl.detection.data.formats.tree import ImageFinder, known, list_files, list_images, split_named
+from argusvl.detection.data.formats.json_text import JsonText, read_json
+from argusvl.detection.data.formats.numbers import enclosing_box, numbers, side_lengths
+from argusvl.detection.data.formats.tree import (
+    ImageFinder,
+    known,
+    list_files,
+    list_images,
+    missing_image,
+    split_named,
+)
 from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
@@ -272,11 +278,7 @@ def _list_file(
         found = finder.find(stated, folders)
         place = document.place("images", position) if found is None or found in finder.used else ""
         if found is None:
-            source.refuse(
-                finding(
-                    "missing-image", place, f"there is no image {show_name(printable(stated))}", image=stated
-                )
-            )
+            source.refuse(missing_image(stated, place))
         elif found in finder.used:
             source.refuse(finding("listed-twice", place, f"{found!r} is listed before", image=found))
         else:

@@ -27,9 +27,7 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import numbers, side_lengths
-from argusvl.detection.data.formats.polygons import enclosing_box
-from argusvl.detection.data.formats.text import read_number
+from argusvl.detection.data.formats.numbers import enclosing_box, numbers, read_number, side_lengths
 from argusvl.detection.data.formats.tree import Parsed, list_documents, split_named
 from argusvl.detection.data.formats.xml_tree import line_of, parse_document, text_of, unwritable
 from argusvl.detection.data.records import plain_number

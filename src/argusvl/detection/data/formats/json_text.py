@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
-from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, members, skip_spaces
+from argusvl.core.strict_json import MalformedJsonError, decode_json, members, skip_spaces
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.text import decode_text, read_content
 
@@ -34,13 +34,9 @@ class JsonText:
 
     def place(self, *path: str | int) -> str:
         """``file:line`` of a value; of the nearest one around it where there is none."""
-        return f"{self.where}:{self.line(*path)}"
-
-    def line(self, *path: str | int) -> int:
-        """The line that a value begins on, from 1."""
         if not self._lines:
             self._lines = [i for i, c in enumerate(self.text) if c == "\n"]
-        return bisect.bisect_left(self._lines, self._start(path)) + 1
+        return f"{self.where}:{bisect.bisect_left(self._lines, self._start(path)) + 1}"
 
     def _start(self, path: KeyPath) -> int:
         position = skip_spaces(self.text, 0)
@@ -70,19 +66,3 @@ def read_json(path: Path, where: str) -> JsonText | Finding:
     """Reads and parses a file; a finding says why it is no document."""
     content = read_content(path, where)
     return content if isinstance(content, Finding) else parse_json(content, where)
-
-
-def numbers(value: Any, count: int | None = None) -> list[float] | None:
-    """A list of (so many) finite numbers; ``None`` where it is none."""
-    if not isinstance(value, list) or count not in (None, len(value)):
-        return None
-    found = [finite_number(v) for v in value]
-    return None if None in found else found  # type: ignore[return-value]
-
-
-def side_lengths(width: Any, height: Any) -> tuple[int, int] | None:
-    """``(width, height)`` where both are positive whole numbers."""
-    sides = numbers([width, height])
-    if sides is None or not all(side >= 1 and side.is_integer() for side in sides):
-        return None
-    return int(sides[0]), int(sides[1])

@@ -28,7 +28,8 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import numbers, parse_json
+from argusvl.detection.data.formats.json_text import parse_json
+from argusvl.detection.data.formats.numbers import numbers
 from argusvl.detection.data.formats.text import decode_text, read_content
 from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
@@ -146,16 +147,14 @@ def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | Non
     if path.is_file():
         return [(path, split_of(path))]
     found = list_files(path, {".jsonl"}, source) or list_files(path, {".json"}, source)
-    files = [(file, split_of(file)) for file in found.values()]
-    named = [(file, split) for file, split in files if split is not None]
-    others = [name for name, (_, split) in zip(found, files, strict=True) if split is None]
-    if not named:
-        return files
-    if others:
+    files = {name: (file, split_of(file)) for name, file in found.items()}
+    others = [name for name, (_, split) in files.items() if split is None]
+    if 0 < len(others) < len(files):
         text = f"{len(others)} files beside the splits were not read, e.g. {others[0]!r}"
         remedy = "name such a file itself if it is to be converted"
         source.findings.append(finding("not-listed", others[0], text, remedy=remedy))
-    return [*named]
+        return [(file, split) for file, split in files.values() if split is not None]
+    return list(files.values())
 
 
 def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:

@@ -26,9 +26,8 @@ from argusvl.detection.data.formats.base import (
     lines_by_split,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader, without
-from argusvl.detection.data.formats.polygons import enclosing_box
+from argusvl.detection.data.formats.numbers import enclosing_box, numbers
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import Scene, plain_box
 from argusvl.detection.data.resize import Box

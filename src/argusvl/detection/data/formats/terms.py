@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,27 +40,21 @@ class Described:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Vocabulary:
     """Which words mean what.
 
-    Attributes:
+    Args:
         token_map: Synonym → canonical term. Compared without case, width forms and outer spaces.
         hierarchy: Type → levels below it; ``None``: every value is kept as it is, in order.
     """
 
-    token_map: Mapping[str, str] = field(default_factory=dict)
-    hierarchy: Hierarchy | None = None
-    _canonical: dict[str, str] = field(init=False, repr=False)
-    _known: frozenset[str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        levels = (self.hierarchy or {}).values()
-        terms = [*(self.hierarchy or {}), *(t for levels_ in levels for level in levels_ for t in level)]
-        canonical = {_folded(term): term for term in terms}
-        canonical.update({_folded(synonym): term for synonym, term in self.token_map.items()})
-        object.__setattr__(self, "_canonical", canonical)
-        object.__setattr__(self, "_known", frozenset(terms))
+    def __init__(self, token_map: Mapping[str, str], hierarchy: Hierarchy | None) -> None:
+        self.hierarchy = hierarchy
+        below = (term for levels in (hierarchy or {}).values() for level in levels for term in level)
+        terms = [*(hierarchy or {}), *below]
+        self._terms = frozenset(terms)
+        self._canonical = {_folded(term): term for term in terms}
+        self._canonical |= {_folded(synonym): term for synonym, term in token_map.items()}
 
     def describe(self, properties: Any) -> Described | str:
         """The description of an object, or ``kind: why`` it has none.
@@ -96,7 +90,7 @@ class Vocabulary:
                     yield self._canonical.get(_folded(part), part.strip())
 
     def _is_term(self, key: str) -> bool:
-        return self._canonical.get(_folded(key)) in self._known
+        return self._canonical.get(_folded(key)) in self._terms
 
 
 def load_token_map(file: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ every character is one of the common Chinese ones, and then it is said; what is 
 
 from __future__ import annotations
 
-import codecs
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,8 @@ from argus_doctor.findings import Finding
 from argusvl.config.yaml_text import BoundedLoader
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
-from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number
+from argusvl.core.strict_json import MalformedJsonError, decode_json
 from argusvl.detection.data.findings import finding
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-_ZEROS: dict[tuple[bool, ...], str] = {
-    (False, True, False, True): "utf-16-le",
-    (True, False, True, False): "utf-16-be",
-}
-"""UTF-16 without a mark shows by its zero bytes: every second one of what is ASCII, which JSON and XML begin with."""
 
 
 def decode_text(content: bytes, where: str) -> tuple[str | None, list[Finding]]:
@@ -41,8 +27,8 @@ def decode_text(content: bytes, where: str) -> tuple[str | None, list[Finding]]:
     Returns:
         The text, ``None`` where it cannot be read; and why it cannot, or that its encoding was guessed.
     """
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    encoding = encoding or _ZEROS.get(tuple(byte == 0 for byte in content[:4]), "utf-8")
+    # By its mark; UTF-16 without one shows by the zero bytes of ASCII, which JSON and XML begin with.
+    encoding = json.detect_encoding(content)
     try:
         return content.decode(encoding), []
     except UnicodeDecodeError as error:
@@ -107,12 +93,3 @@ def require_text(path: Path) -> tuple[str, list[Finding]]:
     if text is None:
         raise DataError(findings[0].what, where=path, remedy="save it as UTF-8")
     return text, findings
-
-
-def read_number(text: str | None) -> float | None:
-    """A finite number written as text; ``None`` for anything else."""
-    try:
-        # float() would take Python's own "1_000" for a thousand; no tool writes that.
-        return None if text is None or "_" in text else finite_number(float(text))
-    except ValueError:
-        return None

@@ -71,6 +71,11 @@ def outside_problem(stated: str, root: Path, where: str) -> Finding:
     return finding("malformed-annotation", where, text, remedy=remedy)
 
 
+def missing_image(stated: str, where: str) -> Finding:
+    """Of an image that an annotation names and no file has."""
+    return finding("missing-image", where, f"there is no image {show_name(printable(stated))}", image=stated)
+
+
 def list_images(root: Path, source: Source) -> dict[str, Path]:
     """The images below a folder; see :func:`list_files`."""
     return list_files(root, IMAGE_SUFFIXES, source)
@@ -158,8 +163,7 @@ def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Pars
                 source.findings += annotation.findings
                 source.refused_images += 1
             elif found is None:
-                text = f"there is no image {show_name(printable(stated))}"
-                source.refuse(finding("missing-image", where, text, image=stated))
+                source.refuse(missing_image(stated, where))
             elif found in finder.used:
                 source.refuse(finding("listed-twice", where, f"{found!r} is listed before", image=found))
             else:

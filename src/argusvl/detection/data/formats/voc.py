@@ -20,8 +20,6 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from argus_doctor.findings import Finding
-from argusvl.core.errors import DataError
-from argusvl.core.files import read_text
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
@@ -33,11 +31,10 @@ from argusvl.detection.data.formats.base import (
     ReadOptions,
     Source,
     SourceObject,
-    by_split,
 )
-from argusvl.detection.data.formats.json_text import numbers, side_lengths
+from argusvl.detection.data.formats.numbers import numbers, read_number, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image
-from argusvl.detection.data.formats.text import read_number
+from argusvl.detection.data.formats.text import require_text
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.formats.xml_tree import child_text, line_of, parse_document, text_of, unwritable
 from argusvl.detection.data.records import plain_number
@@ -71,12 +68,13 @@ def read_voc(folder: Path, options: ReadOptions) -> Source:
 
 def write_voc(records: Sequence[PlacedRecord], language: str) -> Files:
     """The challenge's tree: ``Annotations/``, and the lists of ``ImageSets/Main/``."""
+    keys: dict[str, list[str]] = {}
     for record in records:
         key = stem_of(posixpath.relpath(record.image, "JPEGImages"))
+        keys.setdefault(record.split, []).append(key)
         yield f"Annotations/{key}.xml", _document(record)
-    for split, members in by_split(records).items():
-        keys = [stem_of(posixpath.relpath(record.image, "JPEGImages")) for record in members]
-        yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys)
+    for split, members in keys.items():
+        yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in members)
 
 
 VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_problem=unwritable)
@@ -90,13 +88,11 @@ def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int]
     texts = [child_text(element, side) or "" for side in ("width", "height")]
     size = side_lengths(*map(read_number, texts))
     if size is None:
-        found = (
-            f"width is {texts[0]!r} and height is {texts[1]!r}"
-            if element is not None
-            else "there is no <size>"
-        )
-        line = line_of(root if element is None else element)
-        findings.append(finding("missing-size", f"{where}:{line}", f"no usable image size: {found}"))
+        found = f"width is {texts[0]!r} and height is {texts[1]!r}"
+        if element is None:
+            element, found = root, "there is no <size>"
+        place = f"{where}:{line_of(element)}"
+        findings.append(finding("missing-size", place, f"no usable image size: {found}"))
     return size
 
 
@@ -195,12 +191,9 @@ def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
     if not path.is_file():
         return {}
     place = f"ImageSets/Main/{path.name}"
-    try:
-        lines = read_text(path).split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"not UTF-8: {error.reason} at byte {error.start}", where=path, remedy="save it as UTF-8"
-        ) from None
+    text, odd = require_text(path)
+    findings += odd
+    lines = text.split("\n")
     names: dict[str, str] = {}
     counts = Counter(line.strip() for line in lines if line.strip())
     for number, line in enumerate(lines, start=1):

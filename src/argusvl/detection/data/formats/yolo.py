@@ -20,7 +20,6 @@ from typing import Any
 import yaml
 
 from argus_doctor.findings import Finding
-from argus_doctor.wording import printable, show_name
 from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside, require_folder
@@ -37,17 +36,17 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import numbers
+from argusvl.detection.data.formats.numbers import around, numbers, read_number
 from argusvl.detection.data.formats.per_image import read_annotation
-from argusvl.detection.data.formats.polygons import around
-from argusvl.detection.data.formats.text import (
-    decode_text,
-    read_mapping,
-    read_number,
-    read_text,
-    require_text,
+from argusvl.detection.data.formats.text import decode_text, read_mapping, read_text, require_text
+from argusvl.detection.data.formats.tree import (
+    list_files,
+    list_images,
+    missing_image,
+    split_named,
+    split_of_path,
+    stem_of,
 )
-from argusvl.detection.data.formats.tree import list_files, list_images, split_named, split_of_path, stem_of
 from argusvl.detection.data.resize import Box
 
 _DECIMALS = 10
@@ -300,12 +299,7 @@ def _images_of(
         base = folder / posixpath.dirname(below)
         name = _below(stated, base, folder) or _below(stated, root, folder)
         if name is None or name not in images:
-            place = f"{below}:{number}"
-            source.refuse(
-                finding(
-                    "missing-image", place, f"there is no image {show_name(printable(stated))}", image=stated
-                )
-            )
+            source.refuse(missing_image(stated, f"{below}:{number}"))
         else:
             names.append(name)
     return names

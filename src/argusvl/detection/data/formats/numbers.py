@@ -1,12 +1,36 @@
-"""Outlines → boxes."""
+"""What annotations write: numbers, the sizes of images, and outlines, which become boxes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from argusvl.core.strict_json import shown
-from argusvl.detection.data.formats.json_text import numbers
+from argusvl.core.strict_json import finite_number, shown
 from argusvl.detection.data.resize import Box
+
+
+def read_number(text: str | None) -> float | None:
+    """A finite number written as text; ``None`` for anything else."""
+    try:
+        # float() would take Python's own "1_000" for a thousand; no tool writes that.
+        return None if text is None or "_" in text else finite_number(float(text))
+    except ValueError:
+        return None
+
+
+def numbers(value: Any, count: int | None = None) -> list[float] | None:
+    """A list of (so many) finite numbers; ``None`` where it is none."""
+    if not isinstance(value, list) or count not in (None, len(value)):
+        return None
+    found = [finite_number(v) for v in value]
+    return None if None in found else found  # type: ignore[return-value]
+
+
+def side_lengths(width: Any, height: Any) -> tuple[int, int] | None:
+    """``(width, height)`` where both are positive whole numbers."""
+    sides = numbers([width, height])
+    if sides is None or not all(side >= 1 and side.is_integer() for side in sides):
+        return None
+    return int(sides[0]), int(sides[1])
 
 
 def enclosing_box(outline: Any) -> Box | str:
