@@ -78,13 +78,8 @@ def test_a_line_of_jsonl_names_image_size_note_and_objects() -> None:
     line = make(note="turned upright (EXIF 6)", captions=["a", None, "c", "d"]).to_jsonl("dir/photo.jpg")
     assert (line["image"], line["width"], line["height"]) == ("dir/photo.jpg", 64, 48)
     assert line["note"] == "turned upright (EXIF 6)"
-    assert line["objects"][0] == {
-        "bbox_2d": [0.0, 0.0, 10.0, 10.0],
-        "label": "screw",
-        "score": 0.5,
-        "label_score": 0.8,
-        "desc": "a",
-    }
+    scores = {"score": 0.5, "label_score": 0.8}
+    assert line["objects"][0] == {"bbox_2d": [0, 0, 10, 10], "label": "screw", **scores, "desc": "a"}
     assert "desc" not in line["objects"][1]
 
 

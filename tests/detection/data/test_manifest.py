@@ -99,9 +99,8 @@ def test_findings_of_older_manifests_are_read_and_damaged_ones_refused(
 
 
 def test_moving_images_between_splits_brings_it_up_to_date(manifest: Manifest) -> None:
-    moved = manifest.with_splits(
-        {"train": [record("b.jpg")], "val": [record("c.jpg", "x"), record("a.jpg", "x")]}
-    )
+    splits = {"train": [record("b.jpg")], "val": [record("c.jpg", "x"), record("a.jpg", "x")]}
+    moved = manifest.with_splits(splits)
     assert {i.image: i.split for i in moved.images} == {"a.jpg": "val", "b.jpg": "train", "c.jpg": "val"}
     assert moved.splits["val"].objects == 2
     assert moved.split_origin == manifest.split_origin
@@ -132,9 +131,11 @@ def test_a_field_that_is_wrong_is_named(
         read_manifest(tmp_path)
 
 
-def test_absent_and_broken_manifests_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such manifest"):
-        read_manifest(tmp_path)
-    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"manifest\.json"):
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "no such manifest"), (b"{", r"manifest\.json"), (b"\xff", "cannot be read")]
+)
+def test_absent_and_broken_manifests_are_errors(content: bytes | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(DataError, match=said):
         read_manifest(tmp_path)

@@ -20,13 +20,18 @@ def test_a_box_turns_with_its_pixels(orientation: int) -> None:
     assert upright_size((40, 24), orientation) == upright.size
 
 
-def test_the_annotated_size_tells_where_boxes_were_drawn() -> None:
-    assert fitting_frames((40, 24), 6, (40, 24)) == ["stored"]
-    assert fitting_frames((40, 24), 6, (24, 40)) == ["upright"]
-    assert fitting_frames((40, 24), 6, (41, 24)) == []
-
-
-def test_square_unsized_and_unturned_sides_leave_it_open() -> None:
-    assert fitting_frames((30, 30), 6, (30, 30)) == ["stored", "upright"]
-    assert fitting_frames((40, 24), 6, None) == ["stored", "upright"]
-    assert fitting_frames((40, 24), 3, (40, 24)) == ["stored", "upright"]  # turned by 180°: the sides stay
+@pytest.mark.parametrize(
+    ("stored", "orientation", "annotated", "frames"),
+    [
+        ((40, 24), 6, (40, 24), ["stored"]),
+        ((40, 24), 6, (24, 40), ["upright"]),
+        ((40, 24), 6, (41, 24), []),
+        ((30, 30), 6, (30, 30), ["stored", "upright"]),
+        ((40, 24), 6, None, ["stored", "upright"]),
+        ((40, 24), 3, (40, 24), ["stored", "upright"]),  # turned by 180°: the sides stay
+    ],
+)
+def test_the_annotated_size_tells_where_boxes_were_drawn_or_leaves_it_open(
+    stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None, frames: list[str]
+) -> None:
+    assert fitting_frames(stored, orientation, annotated) == frames

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import DataError
+from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import ReadOptions
-from argusvl.detection.data.formats.label_studio import read_label_studio
 from argusvl.detection.data.prelabels import write_prelabels
 
 
@@ -20,13 +20,8 @@ def predicted(folder: Path, **changes: object) -> Path:
     for name in ("one/a.jpg", "two/a.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 48)).save(folder / name)
-        entry = {
-            "bbox_2d": [16, 12, 48, 24],
-            "label": "cell",
-            "score": 0.75,
-            "label_score": 0.9,
-            "desc": "cell/<red>",
-        }
+        scores = {"score": 0.75, "label_score": 0.9}
+        entry = {"bbox_2d": [16, 12, 48, 24], "label": "cell", **scores, "desc": "cell/<red>"}
         line = {"image": str(folder / name), "width": 64, "height": 48, "objects": [entry]} | changes
         lines.append(json.dumps(line))
     file = folder / "found.jsonl"
@@ -55,7 +50,7 @@ def test_pre_labels_that_are_submitted_as_they_are_come_back(tmp_path: Path) -> 
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=round-1/images/one/a.jpg"
     export = [{**one, "annotations": one["predictions"]} for one in tasks]
     (tmp_path / "all/export.json").write_text(json.dumps(export), encoding="utf-8")
-    listed = read_label_studio(tmp_path / "all/export.json", ReadOptions())
+    listed = format_of("label-studio").read(tmp_path / "all/export.json", ReadOptions())
     assert [one.name for one in listed.images] == ["round-1/images/one/a.jpg", "round-1/images/two/a.jpg"]
     assert listed.images[0].annotate().objects[0].box_xyxy_px == (0.25, 0.25, 0.75, 0.5)
 

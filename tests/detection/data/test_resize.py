@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
@@ -22,8 +22,7 @@ def plans(draw: st.DrawFn) -> ResizePlan:
     try:
         return plan_resize(width, height, low, high)
     except ImageError:
-        assume(False)
-        raise
+        reject()
 
 
 @st.composite
@@ -33,25 +32,19 @@ def boxes_in(draw: st.DrawFn, width: float, height: float) -> tuple[float, float
     return draw(x), draw(y), draw(x), draw(y)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), plans())
 def test_a_box_goes_there_and_back_unchanged(data: st.DataObject, plan: ResizePlan) -> None:
     box = data.draw(boxes_in(plan.width, plan.height))
     there = plan.box_to_resized(box)
     assert tuple(plan.boxes_to_original([there])[0]) == pytest.approx(box, abs=1e-6)
-    assert all(
-        v <= limit + 1e-6
-        for v, limit in zip(there, (plan.resized_width, plan.resized_height) * 2, strict=True)
-    )
-    back_first = tuple(
-        plan.boxes_to_original([data.draw(boxes_in(plan.resized_width, plan.resized_height))])[0]
-    )
-    assert tuple(plan.boxes_to_original([plan.box_to_resized(back_first)])[0]) == pytest.approx(
-        back_first, abs=1e-6
-    )
+    assert all(v <= limit + 1e-6 for v, limit in zip(there, plan.resized_size * 2, strict=True))
+    resized = data.draw(boxes_in(plan.resized_width, plan.resized_height))
+    back = tuple(plan.boxes_to_original([resized])[0])
+    assert plan.box_to_resized(back) == pytest.approx(resized, abs=1e-6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(plans(), st.integers(28 * 28, 200_000))
 def test_the_size_is_on_the_grid_and_in_the_limits_and_stays(plan: ResizePlan, low: int) -> None:
     assert plan.resized_width % 28 == 0
@@ -99,16 +92,20 @@ def test_an_image_of_another_size_than_planned_is_refused() -> None:
         resize_image(Image.new("RGB", (480, 640)), plan)
 
 
-def test_too_long_an_image_is_named_with_what_to_do() -> None:
-    with pytest.raises(ImageError, match=r"cable\.jpg: .*6030×30 is 201 times.*\n.*cut the image"):
-        plan_resize(6030, 30, 3136, 10**6, where="cable.jpg")
-
-
-def test_limits_that_leave_no_size_are_an_error_that_names_the_limit() -> None:
-    with pytest.raises(ImageError, match=r"lower min_pixels"):
-        plan_resize(647, 481, 150_528, 150_528)
-    with pytest.raises(ImageError, match=r"raise max_pixels"):
-        plan_resize(1900, 10, 784, 28 * 28 * 4)
+@pytest.mark.parametrize(
+    ("size", "low", "high", "said"),
+    [
+        ((6030, 30), 3136, 10**6, r"cable\.jpg: .*6030×30 is 201 times.*\n.*cut the image"),
+        ((0, 10), 784, 10_000, "0×10"),
+        ((647, 481), 150_528, 150_528, "lower min_pixels"),
+        ((1900, 10), 784, 28 * 28 * 4, "raise max_pixels"),
+    ],
+)
+def test_an_image_without_a_size_in_the_limits_is_named_with_what_to_do(
+    size: tuple[int, int], low: int, high: int, said: str
+) -> None:
+    with pytest.raises(ImageError, match=said):
+        plan_resize(*size, low, high, where="cable.jpg")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +119,3 @@ def test_limits_that_leave_no_size_are_an_error_that_names_the_limit() -> None:
 def test_contradicting_limits_are_an_error(low: int, high: int, named: str) -> None:
     with pytest.raises(DataError, match=named):
         plan_resize(640, 480, low, high)
-
-
-def test_an_empty_image_is_an_error() -> None:
-    with pytest.raises(ImageError, match="0×10"):
-        plan_resize(0, 10, 784, 10_000)

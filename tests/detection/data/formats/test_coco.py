@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
+from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import ReadOptions, Source
-from argusvl.detection.data.formats.coco import read_coco
-
-Found = Callable[..., list[tuple[str, str]]]
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -35,25 +33,19 @@ def document(**changes: Any) -> dict[str, Any]:
     }
 
 
-def listing(folder: Path, **options: Any) -> Source:
-    return read_coco(folder, ReadOptions(**options))
-
-
 def put(source: Any, value: Any, **keywords: Any) -> Source:
     source.image("a.jpg")
     source.image("b.jpg")
     source.json("coco.json", value, **keywords)
-    return listing(source.root)
+    listed: Source = source.read("coco")
+    return listed
 
 
-def test_boxes_outlines_and_images_without_any_are_read(source: Any, found: Found) -> None:
+def test_boxes_outlines_and_images_without_any_are_read(source: Any) -> None:
     listed = put(source, document())
-    assert found(listed) == []
+    assert source.found(listed) == []
     first, second = (image.annotate() for image in listed.images)
-    assert [(o.label, o.box_xyxy_px) for o in first.objects] == [
-        ("螺丝/已安装", (4, 5, 24.5, 35)),
-        ("screw", (0, 2, 30, 40)),
-    ]
+    assert source.objects(first) == [("螺丝/已安装", (4, 5, 24.5, 35)), ("screw", (0, 2, 30, 40))]
     assert (first.size, second.objects, second.num_objects) == ((64, 48), (), 0)
 
 
@@ -69,26 +61,24 @@ def test_boxes_outlines_and_images_without_any_are_read(source: Any, found: Foun
         ("labels.json", "data", [None]),
     ],
 )
-def test_the_trees_of_the_common_tools(
-    source: Any, found: Found, annotations: str, images: str, splits: list[Any]
-) -> None:
+def test_the_trees_of_the_common_tools(source: Any, annotations: str, images: str, splits: list[Any]) -> None:
     source.image(f"{images}/a.jpg")
     source.image(f"{images}/b.jpg")
     source.json(annotations, document())
     source.json("annotations/captions_train2017.json", {"no": "instances"})
-    listed = listing(source.root)
-    assert found(listed) == []
+    listed = source.read("coco")
+    assert source.found(listed) == []
     assert [image.name for image in listed.images] == [f"{images}/a.jpg", f"{images}/b.jpg"]
     assert [image.split for image in listed.images] == splits * 2
 
 
-def test_a_file_may_be_named_itself_and_stale_folders_in_it_do_no_harm(source: Any, found: Found) -> None:
+def test_a_file_may_be_named_itself_and_stale_folders_in_it_do_no_harm(source: Any) -> None:
     value = document()
     value["images"][0]["file_name"] = "C:\\photos\\old\\a.jpg"
     value["images"][1]["file_name"] = "/somewhere/else/b.jpg"
     put(source, value)
-    listed = listing(source.root / "coco.json")
-    assert found(listed) == []
+    listed = source.read("coco", "coco.json")
+    assert source.found(listed) == []
     assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
 
 
@@ -125,7 +115,7 @@ BAD_ENTRIES = {
 
 
 @pytest.mark.parametrize(("entry", "kind"), BAD_ENTRIES.values(), ids=BAD_ENTRIES)
-def test_a_bad_annotation_is_named_by_its_line(source: Any, found: Found, entry: Any, kind: str) -> None:
+def test_a_bad_annotation_is_named_by_its_line(source: Any, entry: Any, kind: str) -> None:
     value = document()
     value["annotations"].insert(1, entry)
     put(source, value)
@@ -135,8 +125,8 @@ def test_a_bad_annotation_is_named_by_its_line(source: Any, found: Found, entry:
         f'], "categories": {json.dumps(value["categories"])}}}',
     ]
     source.text("coco.json", "\n".join(text))
-    listed = listing(source.root)
-    assert found(listed) == [(kind, "coco.json:4")]
+    listed = source.read("coco")
+    assert source.found(listed) == [(kind, "coco.json:4")]
     assert len(listed.images[0].annotate().objects) == 2
 
 
@@ -151,26 +141,26 @@ def test_a_box_that_is_none_will_be_reported_with_its_line(source: Any) -> None:
     assert good.where == "coco.json: annotations[1]"
 
 
-def test_repeated_ids_and_entries_without_any_are_named(source: Any, found: Found) -> None:
+def test_repeated_ids_and_entries_without_any_are_named(source: Any) -> None:
     value = document()
     value["categories"] += [{"id": 1, "name": "other"}, {"name": "no id"}, {"id": 4, "name": " "}]
     value["images"] += [{"id": 7, "file_name": "b.jpg"}, {"id": 10}, {"id": 11, "file_name": "b.jpg"}]
     listed = put(source, value)
-    kinds = sorted(kind for kind, _ in found(listed))
+    kinds = sorted(kind for kind, _ in source.found(listed))
     assert kinds == sorted(["duplicate-id"] * 2 + ["malformed-annotation"] * 3 + ["listed-twice"])
     assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
 
 
-def test_absent_images_are_refused_and_unlisted_ones_are_said(source: Any, found: Found) -> None:
+def test_absent_images_are_refused_and_unlisted_ones_are_said(source: Any) -> None:
     source.image("a.jpg")
     source.image("extra.jpg")
     source.json("coco.json", document())
-    listed = listing(source.root)
-    assert found(listed) == [("missing-image", "coco.json:1"), ("not-listed", ".")]
+    listed = source.read("coco")
+    assert source.found(listed) == [("missing-image", "coco.json:1"), ("not-listed", ".")]
     assert listed.refused_images == 1
 
 
-def test_a_category_that_no_file_uses_is_said_once(source: Any, found: Found) -> None:
+def test_a_category_that_no_file_uses_is_said_once(source: Any) -> None:
     categories = [{"id": 1, "name": "screw"}, {"id": 3, "name": "nut"}, {"id": 4, "name": "things"}]
     for split, image, used in (("train", "a.jpg", 1), ("valid", "b.jpg", 3)):
         source.image(f"{split}/{image}")
@@ -178,13 +168,13 @@ def test_a_category_that_no_file_uses_is_said_once(source: Any, found: Found) ->
         images = [{"id": 7, "file_name": image, "width": 64, "height": 48}]
         value = document(images=images, annotations=[entry], categories=categories)
         source.json(f"{split}/_annotations.coco.json", value)
-    listed = listing(source.root)
+    listed = source.read("coco")
     assert [(f.slug, f.severity) for f in listed.findings] == [("unused-category", "warning")]
     assert "1 of 3 categories has no object: 'things'" in listed.findings[0].what
 
 
 def test_a_real_set_keeps_the_splits_of_its_folders(shared_data: Callable[[str], Path]) -> None:
-    listed = listing(shared_data("chess"))
+    listed = format_of("coco").read(shared_data("chess"), ReadOptions())
     assert Counter(image.split for image in listed.images) == {"train": 202, "val": 58, "test": 29}
     assert [f.slug for f in listed.findings] == ["unused-category"]
     assert "'pieces'" in listed.findings[0].what

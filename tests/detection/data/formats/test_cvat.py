@@ -1,14 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from argusvl.detection.data.formats.base import ReadOptions
-from argusvl.detection.data.formats.cvat import read_cvat
-
-Found = Callable[..., list[tuple[str, str]]]
 
 BOX = '<box label="other" xtl="1" ytl="2" xbr="30" ybr="40" occluded="0"/>'
 
@@ -20,22 +14,18 @@ def document(*shapes: str, image: str = 'name="a.jpg" width="64" height="48"', b
 def read(source: Any, text: str) -> Any:
     source.image("a.jpg")
     source.text("annotations.xml", text)
-    return read_cvat(source.root, ReadOptions())
+    return source.read("cvat")
 
 
-def test_boxes_and_the_subset_come_out(source: Any, found: Found) -> None:
+def test_boxes_and_the_subset_come_out(source: Any) -> None:
     polygon = '<polygon label="p" points="1,2;30,5.5;7,40"/>'
-    listed = read(
-        source, document(BOX, polygon, image='name="a.jpg" subset="Validation" width="64" height="48"')
-    )
-    assert found(listed) == []
+    image = 'name="a.jpg" subset="Validation" width="64" height="48"'
+    listed = read(source, document(BOX, polygon, image=image))
+    assert source.found(listed) == []
     assert listed.images[0].split == "val"
     annotation = listed.images[0].annotate()
     assert annotation.size == (64, 48)
-    assert [(o.label, o.box_xyxy_px) for o in annotation.objects] == [
-        ("other", (1, 2, 30, 40)),
-        ("p", (1, 2, 30, 40)),
-    ]
+    assert source.objects(annotation) == [("other", (1, 2, 30, 40)), ("p", (1, 2, 30, 40))]
 
 
 @pytest.mark.parametrize(
@@ -53,20 +43,21 @@ def test_boxes_and_the_subset_come_out(source: Any, found: Found) -> None:
         ('<tag label="blurred"/>', "left-out"),
     ],
 )
-def test_what_is_no_box_is_refused_by_name(shape: str, kind: str, source: Any, found: Found) -> None:
+def test_what_is_no_box_is_refused_by_name(shape: str, kind: str, source: Any) -> None:
     listed = read(source, document(shape, BOX))
-    assert found(listed) == [(kind, "annotations.xml:2")]
+    assert source.found(listed) == [(kind, "annotations.xml:2")]
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]
 
 
-def test_the_tracks_of_a_video_are_refused(source: Any, found: Found) -> None:
+def test_the_tracks_of_a_video_are_refused(source: Any) -> None:
     listed = read(source, document(BOX, before='<track label="car"/>'))
-    assert [slug for slug, _ in found(listed)] == ["not-a-box"]
+    assert source.found(listed) == [("not-a-box", "annotations.xml:1")]
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "", "absent.jpg"])
-def test_an_image_that_is_not_in_the_folder_is_refused(name: str, source: Any, found: Found) -> None:
+def test_an_image_that_is_not_in_the_folder_is_refused(name: str, source: Any) -> None:
     source.image("../secret.jpg")
     listed = read(source, document(BOX, image=f'name="{name}"'))
     assert listed.images == []
-    assert [slug for slug, _ in found(listed)] == ["missing-image" if name else "malformed-annotation"]
+    kind = "missing-image" if name else "malformed-annotation"
+    assert source.found(listed) == [(kind, "annotations.xml:2")]

@@ -55,7 +55,7 @@ def errors(report: CheckReport) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", JSON_FORMATS)
-@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "-" + "9" * 5000, "1e400", "NaN", "-Infinity"])
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 5000, "1e400", "NaN"])
 def test_a_coordinate_that_is_no_finite_number_is_found_by_name(name: str, number: str, spoil: Spoil) -> None:
     report = spoil(name, "37", number)
     assert report.objects == 0
@@ -65,12 +65,11 @@ def test_a_coordinate_that_is_no_finite_number_is_found_by_name(name: str, numbe
 
 
 @pytest.mark.parametrize("name", JSON_FORMATS)
-@pytest.mark.parametrize("levels", [50, 900, 5000])
+@pytest.mark.parametrize("levels", [50, 5000])
 @pytest.mark.parametrize("place", ["37", "cell"])
 def test_brackets_inside_each_other_are_a_finding(name: str, levels: int, place: str, spoil: Spoil) -> None:
-    old = (
-        f'\\"{place}\\"' if name == "qwen" and place == "cell" else f'"{place}"' if place == "cell" else place
-    )
+    quote = "" if place == "37" else r"\"" if name == "qwen" else '"'
+    old = f"{quote}{place}{quote}"
     report = spoil(name, old, "[" * levels + "]" * levels)
     assert errors(report) and report.objects == 0
 
@@ -120,9 +119,8 @@ def test_a_byte_order_mark_says_nothing(name: str, spoil: Spoil) -> None:
 @pytest.mark.parametrize("number", ["NaN", "9" * 400, "1e400"])
 def test_a_size_that_is_no_finite_number_is_found(name: str, key: str, number: str, spoil: Spoil) -> None:
     report = spoil(name, f'"{key}": 64', f'"{key}": {number}')
-    assert any(
-        f.slug in ("missing-size", "malformed-annotation") and "idth is" in f.what for f in report.findings
-    )
+    kinds = {f.slug for f in report.findings if "idth is" in f.what}
+    assert kinds & {"missing-size", "malformed-annotation"}
 
 
 @pytest.mark.parametrize("number", ["NaN", "1e400"])

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats.base import ReadOptions
-from argusvl.detection.data.formats.label_studio import read_label_studio
-
-Found = Callable[..., list[tuple[str, str]]]
 
 
 def region(label: str = "cell", **changes: Any) -> dict[str, Any]:
@@ -38,14 +33,14 @@ def task(
         "/somewhere/else/a b.jpg",
     ],
 )
-def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: Any, found: Found) -> None:
+def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: Any) -> None:
     source.image("images/a b.jpg")
     source.json("export.json", [task(region(), image=address)])
-    listed = read_label_studio(source.root, ReadOptions())
-    assert found(listed) == []
+    listed = source.read("label-studio")
+    assert source.found(listed) == []
     annotation = listed.images[0].annotate()
     assert annotation.size == (64, 48) and annotation.relative
-    assert [(o.label, o.box_xyxy_px) for o in annotation.objects] == [("cell", (0.25, 0.5, 0.75, 0.75))]
+    assert source.objects(annotation) == [("cell", (0.25, 0.5, 0.75, 0.75))]
 
 
 @pytest.mark.parametrize(
@@ -63,23 +58,23 @@ def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: 
         ("region", "malformed-annotation"),
     ],
 )
-def test_what_is_no_box_is_refused_by_name(one: Any, kind: str, source: Any, found: Found) -> None:
+def test_what_is_no_box_is_refused_by_name(one: Any, kind: str, source: Any) -> None:
     source.image("a.jpg")
     source.json("export.json", [task(one, region("other"), image="a.jpg")])
-    listed = read_label_studio(source.root, ReadOptions())
-    assert [slug for slug, _ in found(listed)] == [kind]
+    listed = source.read("label-studio")
+    assert [slug for slug, _ in source.found(listed)] == [kind]
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]
 
 
-def test_a_prediction_is_nobodys_label(source: Any, found: Found) -> None:
+def test_a_prediction_is_nobodys_label(source: Any) -> None:
     source.image("a.jpg")
     source.json("export.json", [task(image="a.jpg", annotations=[], predictions=[{"result": [region()]}])])
-    listed = read_label_studio(source.root, ReadOptions())
-    assert [slug for slug, _ in found(listed)] == ["image-without-annotation"]
+    listed = source.read("label-studio")
+    assert [kind for kind, _ in source.found(listed)] == ["image-without-annotation"]
     assert not listed.images[0].annotate().usable
 
 
-def test_the_ground_truth_is_used_and_a_cancelled_answer_never(source: Any, found: Found) -> None:
+def test_the_ground_truth_is_used_and_a_cancelled_answer_never(source: Any) -> None:
     source.image("a.jpg")
     answers = [
         {"result": [region("true")], "ground_truth": True},
@@ -87,8 +82,8 @@ def test_the_ground_truth_is_used_and_a_cancelled_answer_never(source: Any, foun
         {"result": [region("skipped")], "was_cancelled": True},
     ]
     source.json("export.json", [task(image="a.jpg", annotations=answers)])
-    listed = read_label_studio(source.root, ReadOptions())
-    assert [slug for slug, _ in found(listed)] == ["left-out"]
+    listed = source.read("label-studio")
+    assert [kind for kind, _ in source.found(listed)] == ["left-out"]
     assert [o.label for o in listed.images[0].annotate().objects] == ["true"]
 
 
@@ -97,33 +92,33 @@ def test_an_image_outside_of_the_folder_is_not_read(image: str, source: Any) -> 
     source.image("a.jpg")
     source.image("../secret.jpg")
     source.json("export.json", [task(region(), image=image)])
-    listed = read_label_studio(source.root, ReadOptions())
+    listed = source.read("label-studio")
     assert listed.images == [] and [one.slug for one in listed.findings] == ["missing-image"]
 
 
 def test_a_pixel_offset_is_refused(source: Any) -> None:
     source.json("export.json", [])
     with pytest.raises(DataError, match="shares of the image"):
-        read_label_studio(source.root, ReadOptions(pixel_offset=1))
+        source.read("label-studio", pixel_offset=1)
 
 
 @pytest.mark.parametrize(
     "value", [{}, 3, [3], [{"data": {}}], [{"data": {"image": 3}}], [{"data": {"image": "//["}}]]
 )
-def test_what_is_no_task_is_a_finding(value: Any, source: Any, found: Found) -> None:
+def test_what_is_no_task_is_a_finding(value: Any, source: Any) -> None:
     source.text("export.json", json.dumps(value))
-    listed = read_label_studio(source.root, ReadOptions())
-    assert [slug for slug, _ in found(listed)] == ["malformed-annotation"]
+    listed = source.read("label-studio")
+    assert [kind for kind, _ in source.found(listed)] == ["malformed-annotation"]
 
 
-def test_what_a_real_label_studio_has_exported_is_read_whole(source: Any, found: Found) -> None:
+def test_what_a_real_label_studio_has_exported_is_read_whole(source: Any) -> None:
     recorded = Path(__file__).with_name("label_studio_export.json").read_text("utf-8")
     tasks = json.loads(recorded)
     for one in tasks:
         source.image(f"images/{one['data']['image'].rpartition('/')[2]}", (364, 252))
     source.text("export.json", recorded)
-    listed = read_label_studio(source.root, ReadOptions())
-    assert found(listed) == []
+    listed = source.read("label-studio")
+    assert source.found(listed) == []
     assert len(listed.images) == len(tasks) == 3
     for entry, one in zip(listed.images, tasks, strict=True):
         annotation, stated = entry.annotate(), one["annotations"][0]["result"]

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from argusvl.detection.data.formats.base import Annotation, ReadOptions
+from argusvl.detection.data.formats.base import Annotation
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
-from argusvl.detection.data.formats.labelme import parse_labelme, read_labelme
-
-Found = Callable[..., list[tuple[str, str]]]
+from argusvl.detection.data.formats.labelme import parse_labelme
 
 
 def shape(points: Any, kind: str | None = "rectangle", label: Any = "screw") -> dict[str, Any]:
@@ -71,29 +68,25 @@ def test_a_bad_shape_is_named_by_its_line_and_the_others_are_read(one: Any, kind
     assert read.num_objects == 2
 
 
-def test_files_without_shapes_or_size(source: Any) -> None:
-    assert [f.slug for f in parse({"version": "5"}).findings] == ["malformed-annotation"]
-    assert [f.slug for f in parse([1]).findings] == ["malformed-annotation"]
+def test_files_without_shapes_or_size() -> None:
+    for value in ({"version": "5"}, [1]):
+        assert [f.slug for f in parse(value).findings] == ["malformed-annotation"]
     assert [f.slug for f in parse(document(imageWidth=None)).findings] == ["missing-size"]
 
 
-def test_splits_by_folder_and_pairs_by_name(source: Any, found: Found) -> None:
+def test_splits_by_folder_and_pairs_by_name(source: Any) -> None:
     for name in ("train/a", "valid/a", "b"):
         source.image(f"{name}.jpg")
         source.json(f"{name}.json", document())
     source.image("img/c.png")
     source.json("ann/c.json", document(imagePath="..\\img\\c.png"))
-    listed = read_labelme(source.root, ReadOptions())
-    assert found(listed) == []
-    assert {image.name: image.split for image in listed.images} == {
-        "b.jpg": None,
-        "img/c.png": None,
-        "train/a.jpg": "train",
-        "valid/a.jpg": "val",
-    }
+    listed = source.read("labelme")
+    assert source.found(listed) == []
+    splits = {"b.jpg": None, "img/c.png": None, "train/a.jpg": "train", "valid/a.jpg": "val"}
+    assert source.splits(listed) == splits
 
 
-def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any, found: Found) -> None:
+def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any) -> None:
     text = json.dumps(document(shape([[1, 2], [30, 40]], label="螺丝连接点")), ensure_ascii=False)
     for name in ("bom", "gbk", "utf16", "latin", "broken"):
         source.image(f"{name}.jpg")
@@ -103,8 +96,8 @@ def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any, f
     source.text("latin.json", text.replace("螺丝连接点", "Schlüssel").encode("latin-1"))
     source.text("broken.json", text[:-9])
     source.text("lost.json", text)
-    listed = read_labelme(source.root, ReadOptions())
-    assert sorted(found(listed)) == [
+    listed = source.read("labelme")
+    assert sorted(source.found(listed)) == [
         ("annotation-without-image", "lost.json"),
         ("encoding-guessed", "gbk.json"),
         ("malformed-annotation", "broken.json:1"),

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from argus_doctor.findings import Finding
-from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.argus import parse_argus
-from argusvl.detection.data.formats.base import ReadOptions, Source, SourceObject
+from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.formats.lines import LineScene
 from argusvl.detection.data.formats.ms_swift import parse_ms_swift
 from argusvl.detection.data.formats.qwen import parse_qwen
-
-Found = Callable[..., list[tuple[str, str]]]
 
 
 def scene(read: Any) -> LineScene:
@@ -57,26 +53,6 @@ def test_the_list_in_an_answer_is_read_in_a_fence_or_not() -> None:
     assert objects(parse_qwen(talk("[]"), "a:1")) == []
     two = parse_qwen(talk([{"image": 1, "bbox_2d": [1, 2, 3, 4], "label": "x"}], ["a.jpg", "b.jpg"]), "a:1")
     assert objects(two) == [(1, "x", (1, 2, 3, 4))]
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ([], "not an object"),
-        (talk("[]", None), "not a path"),
-        (talk("[]", [""]), "not a path"),
-        ({"image": "a.jpg", "conversations": "hello"}, "not a list of turns"),
-        (talk("There is a screw."), "no answer is a JSON list"),
-        (talk('[{"bbox_2d": [1, 2, 3'), "an answer is no JSON list of bbox_2d and label: malformed JSON"),
-        (talk("[1]"), "no answer is a JSON list"),
-        ({"image": "a.jpg", "conversations": []}, "there is none"),
-    ],
-)
-def test_a_conversation_that_cannot_be_used_is_named(value: Any, said: str) -> None:
-    read = parse_qwen(value, "a.jsonl:3")
-    assert not isinstance(read, list)
-    assert (read.slug, read.where) == ("malformed-annotation", "a.jsonl:3")
-    assert said in read.what
 
 
 # --- ms-swift -------------------------------------------------------------------------------------------------------
@@ -129,42 +105,48 @@ def test_a_bad_box_is_named(ref: Any, bbox: Any, more: Any, kind: str) -> None:
     assert kinds(parse_ms_swift(grounding(ref, bbox, **more), "a:1")) == [kind]
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ({"messages": [], "images": ["a.jpg"]}, "objects is null"),
-        ({"objects": {"ref": [], "bbox": []}}, "images is null"),
-        (grounding("x", [[1, 2, 3, 4]]), "both must be lists"),
-        (grounding(["x"], [[1, 2, 3, 4]], bbox_type="norm"), "known are real, norm1, norm1000"),
-        (grounding(["x"], [[1, 2, 3, 4]], image_id=1), "image_id is 1, not a list"),
-        (3, "not an object"),
-    ],
-)
-def test_a_record_that_cannot_be_used_is_named(value: Any, said: str) -> None:
-    read = parse_ms_swift(value, "a:1")
-    assert not isinstance(read, list)
-    assert said in read.what
+# --- lines that cannot be used ---------------------------------------------------------------------------------------
 
-
-# --- argus ----------------------------------------------------------------------------------------------------------
+BARE: dict[str, Any] = {"images": [], "objects": []}
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("parse", "value", "said"),
     [
-        ({"images": ["a.jpg"], "objects": [], "source": 1}, "unknown field 'source'"),
-        ({"student": {"images": ["a.jpg"]}}, "field 'student.objects'"),
-        ({"images": [], "objects": []}, "a scene without an image"),
+        (parse_qwen, [], "not an object"),
+        (parse_qwen, talk("[]", None), "not a path"),
+        (parse_qwen, talk("[]", [""]), "not a path"),
+        (parse_qwen, {"image": "a.jpg", "conversations": "hello"}, "not a list of turns"),
+        (parse_qwen, talk("There is a screw."), "no answer is a JSON list"),
         (
-            {"student": {"images": ["a.jpg"], "objects": []}, "teachers": [{"images": [], "objects": []}]},
-            "without an image",
+            parse_qwen,
+            talk('[{"bbox_2d": [1, 2, 3'),
+            "an answer is no JSON list of bbox_2d and label: malformed",
         ),
+        (parse_qwen, talk("[1]"), "no answer is a JSON list"),
+        (parse_qwen, {"image": "a.jpg", "conversations": []}, "there is none"),
+        (parse_ms_swift, {"messages": [], "images": ["a.jpg"]}, "objects is null"),
+        (parse_ms_swift, {"objects": {"ref": [], "bbox": []}}, "images is null"),
+        (parse_ms_swift, grounding("x", [[1, 2, 3, 4]]), "both must be lists"),
+        (
+            parse_ms_swift,
+            grounding(["x"], [[1, 2, 3, 4]], bbox_type="norm"),
+            "known are real, norm1, norm1000",
+        ),
+        (parse_ms_swift, grounding(["x"], [[1, 2, 3, 4]], image_id=1), "image_id is 1, not a list"),
+        (parse_ms_swift, 3, "not an object"),
+        (parse_argus, {"images": ["a.jpg"], "objects": [], "source": 1}, "unknown field 'source'"),
+        (parse_argus, {"student": {"images": ["a.jpg"]}}, "field 'student.objects'"),
+        (parse_argus, BARE, "a scene without an image"),
+        (parse_argus, {"student": BARE | {"images": ["a.jpg"]}, "teachers": [BARE]}, "without an image"),
     ],
 )
-def test_a_record_of_another_shape_is_named(value: Any, said: str) -> None:
-    read = parse_argus(value, "a:1")
-    assert not isinstance(read, list)
-    assert (read.slug, said in read.what) == ("malformed-record", True)
+def test_a_line_that_cannot_be_used_is_named(parse: Callable[..., Any], value: Any, said: str) -> None:
+    read = parse(value, "a.jsonl:3")
+    assert isinstance(read, Finding)
+    kind = "malformed-record" if parse is parse_argus else "malformed-annotation"
+    assert (read.slug, read.where) == (kind, "a.jsonl:3")
+    assert said in read.what
 
 
 # --- objects, as qwen and argus have them ----------------------------------------------------------------------------
@@ -203,39 +185,35 @@ def test_an_object_that_is_none_is_named() -> None:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def listing(path: Path, name: str = "qwen") -> Source:
-    return format_of(name).read(path, ReadOptions())
-
-
-def test_files_named_after_splits_are_splits_and_others_are_said(source: Any, found: Found) -> None:
+def test_files_named_after_splits_are_splits_and_others_are_said(source: Any) -> None:
     line = talk([{"bbox_2d": [1, 2, 3, 4], "label": "x"}])
     source.lines("train.jsonl", line)
     source.lines("validation.jsonl", line)
     source.lines("notes.jsonl", line)
-    listed = listing(source.root)
+    listed = source.read("qwen")
     assert [image.split for image in listed.images] == ["train", "val"]
-    assert found(listed) == [("not-listed", "notes.jsonl")]
-    assert [image.split for image in listing(source.root / "notes.jsonl").images] == [None]
+    assert source.found(listed) == [("not-listed", "notes.jsonl")]
+    assert [image.split for image in source.read("qwen", "notes.jsonl").images] == [None]
 
 
-def test_a_json_list_names_the_lines_of_its_records(source: Any, found: Found) -> None:
+def test_a_json_list_names_the_lines_of_its_records(source: Any) -> None:
     source.json("qwen.json", [talk("[]"), talk("nothing"), talk("[]", "b.jpg")], indent=1)
-    listed = listing(source.root)
+    listed = source.read("qwen")
     text = (source.root / "qwen.json").read_text().splitlines()
-    [(kind, where)] = found(listed)
+    [(kind, where)] = source.found(listed)
     assert kind == "malformed-annotation"
     second = [number for number, line in enumerate(text, start=1) if line == " {"][1]
     assert where == f"qwen.json:{second}"
     assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
 
 
-def test_bad_lines_are_named_and_the_others_are_read(source: Any, found: Found) -> None:
+def test_bad_lines_are_named_and_the_others_are_read(source: Any) -> None:
     answer = json.dumps([{"bbox_2d": [1, 2, 3, 4], "label": "螺丝连接点"}], ensure_ascii=False)
     good = json.dumps(talk(answer), ensure_ascii=False)
     lines = [good.encode(), good[:18].encode(), b"", good.encode("gbk"), "é".encode("latin-1"), good.encode()]
     source.text("a.jsonl", b"\n".join(lines))
-    listed = listing(source.root)
-    assert found(listed) == [
+    listed = source.read("qwen")
+    assert source.found(listed) == [
         ("malformed-json", "a.jsonl:2"),
         ("encoding-guessed", "a.jsonl:4"),
         ("unknown-encoding", "a.jsonl:5"),
@@ -246,11 +224,11 @@ def test_bad_lines_are_named_and_the_others_are_read(source: Any, found: Found) 
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_whole_files_with_a_byte_order_mark_are_read(source: Any, found: Found, encoding: str) -> None:
+def test_whole_files_with_a_byte_order_mark_are_read(source: Any, encoding: str) -> None:
     line = json.dumps(talk([{"bbox_2d": [1, 2, 3, 4], "label": "螺丝"}]), ensure_ascii=False)
     source.text("a.jsonl", f"{line}\r\n{line}\r\n".encode(encoding))
-    listed = listing(source.root)
-    assert found(listed) == []
+    listed = source.read("qwen")
+    assert source.found(listed) == []
     assert len(listed.images) == 2
 
 
@@ -258,7 +236,7 @@ def test_image_paths_are_relative_to_their_file_and_named_without_its_folders(so
     source.lines(
         "a.jsonl", *(talk("[]", path) for path in ("images/x/a.jpg", f"{source.root}/c.jpg", "d\\e.jpg"))
     )
-    listed = listing(source.root)
+    listed = source.read("qwen")
     names = [image.name for image in listed.images]
     assert (names[0], names[2]) == ("x/a.jpg", "d/e.jpg") and names[1].endswith("/c.jpg")
     assert listed.images[0].path == source.root / "images/x/a.jpg"
@@ -281,7 +259,7 @@ def test_nothing_outside_of_the_folder_is_read(stated: str, format_name: str, so
         "ms-swift": {"images": [stated], "objects": {"ref": [], "bbox": []}, "messages": []},
     }[format_name]
     source.lines("a.jsonl", line)
-    listed = listing(source.root, format_name)
+    listed = source.read(format_name)
     assert not listed.images and listed.refused_images == 1
     (found,) = listed.findings
     assert "leads out of" in found.what and "secret" not in str(found)
@@ -290,14 +268,11 @@ def test_nothing_outside_of_the_folder_is_read(stated: str, format_name: str, so
 def test_a_folder_above_may_be_named_for_pictures_beside_the_annotations(source: Any) -> None:
     (source.root / "annotations").mkdir()
     source.lines("annotations/train.jsonl", talk("[]", "../images/a.jpg"))
-    assert [image.name for image in listing(source.root).images] == ["a.jpg"]
-    assert not listing(source.root / "annotations").images
+    assert [image.name for image in source.read("qwen").images] == ["a.jpg"]
+    assert not source.read("qwen", "annotations").images
 
 
 def test_a_teacher_pool_is_a_split_of_argus_only(source: Any) -> None:
     source.lines("train.jsonl", {"images": ["a.jpg"], "objects": []})
     source.lines("teacher_pool.jsonl", {"images": ["b.jpg"], "objects": []})
-    assert {i.name: i.split for i in listing(source.root, "argus").images} == {
-        "a.jpg": "train",
-        "b.jpg": "teacher_pool",
-    }
+    assert source.splits(source.read("argus")) == {"a.jpg": "train", "b.jpg": "teacher_pool"}

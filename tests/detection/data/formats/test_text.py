@@ -44,7 +44,7 @@ def test_lines_are_those_of_an_independent_count(value: object, indent: int | No
     for path in paths:
         marked = json.dumps(with_mark(value, path), indent=indent)
         expected = marked[: marked.index('"\\u2603mark"')].count("\n") + 1
-        assert document.line(*path) == expected
+        assert document.place(*path) == f"a.json:{expected}"
 
 
 def paths_of(value: object, before: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats.base import Annotation, ReadOptions
+from argusvl.detection.data.formats.base import Annotation
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.terms import Vocabulary, load_hierarchy, load_token_map
-from argusvl.detection.data.formats.vendor import parse_vendor, read_vendor
+from argusvl.detection.data.formats.vendor import parse_vendor
 from argusvl.synthetic.bbu_room.terms import LABELS, describe
 
 INFO = {"width": 64, "height": 48}
-HOME = Vocabulary(load_token_map("bbu-room"), load_hierarchy("bbu-room"))
+TOKENS, HIERARCHY = load_token_map("bbu-room"), load_hierarchy("bbu-room")
+HOME = Vocabulary(TOKENS, HIERARCHY)
 
 
 def entry(corners: Any = ((1, 2), (30, 40)), **properties: Any) -> dict[str, Any]:
@@ -25,10 +25,10 @@ def feature(outline: Any, **properties: Any) -> dict[str, Any]:
     return {"geometry": {"type": "Polygon", "coordinates": outline}, "properties": properties}
 
 
-def parse(value: Any, vocabulary: Vocabulary | None = None) -> Annotation:
+def parse(value: Any, words: Vocabulary | None = None) -> Annotation:
     read = parse_json(json.dumps(value, indent=1, ensure_ascii=False).encode(), "a.json")
     assert isinstance(read, JsonText)
-    return parse_vendor(read, vocabulary or Vocabulary())
+    return parse_vendor(read, words or Vocabulary({}, None))
 
 
 def labels(read: Annotation) -> list[str]:
@@ -42,10 +42,8 @@ def test_both_forms_are_read() -> None:
     second = parse({"info": INFO, "markResult": {"features": features}})
     for read in (first, second):
         assert (read.findings, read.size) == ((), (64, 48))
-        assert [(o.label, o.box_xyxy_px) for o in read.objects] == [
-            ("screw", (1, 2, 30, 40)),
-            ("nut", (1, 2, 30, 40)),
-        ]
+        boxes = [(o.label, o.box_xyxy_px) for o in read.objects]
+        assert boxes == [("screw", (1, 2, 30, 40)), ("nut", (1, 2, 30, 40))]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -86,7 +84,7 @@ def test_terms_that_are_left_out_are_said_once_a_file() -> None:
 
 
 def test_a_token_map_alone_replaces_whole_texts() -> None:
-    words = Vocabulary({"Schraube": "screw"})
+    words = Vocabulary({"Schraube": "screw"}, None)
     read = parse({"info": INFO, "dataList": [entry(a=" SCHRAUBE", b={"c": ["M4"]})]}, words)
     assert labels(read) == ["screw/M4"]
 
@@ -135,14 +133,13 @@ def test_an_inverted_box_is_left_for_the_check_of_boxes() -> None:
     assert read.objects[0].box_xyxy_px == (30, 40, 1, 2)
 
 
-def test_a_folder_is_listed_with_its_vocabulary(source: Any, found: Callable[..., Any]) -> None:
+def test_a_folder_is_listed_with_its_vocabulary(source: Any) -> None:
     source.image("a.jpg")
     source.json("a.json", {"info": INFO, "dataList": [entry(label="baffle/installed")]})
     source.image("b.jpg")
     source.json("b.json", {"dataList": []})
-    options = ReadOptions(token_map=HOME.token_map, label_hierarchy=HOME.hierarchy)
-    listed = read_vendor(source.root, options)
-    assert found(listed) == [("malformed-annotation", "b.json:1")]
+    listed = source.read("vendor", token_map=TOKENS, label_hierarchy=HIERARCHY)
+    assert source.found(listed) == [("malformed-annotation", "b.json:1")]
     assert labels(listed.images[0].annotate()) == ["挡风板/已安装"]
 
 

@@ -27,24 +27,24 @@ def kinds(read: Annotation | Source) -> list[str]:
     return [f.slug for f in read.findings]
 
 
-def test_a_broken_document_is_a_finding_with_its_line() -> None:
-    read = parse_voc(b"<annotation>\n<object>\n</annotation>", "x/a.xml")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<annotation>\n<object>\n</annotation>", "mismatched tag"),
+        (
+            '<!DOCTYPE a [<!ENTITY e "ha"><!ENTITY f "&e;&e;">]><annotation><filename>&f;</filename></annotation>',
+            "entities",
+        ),
+        ("<svg/>", "<svg>, not <annotation>"),
+    ],
+    ids=["broken", "bomb", "another kind"],
+)
+def test_a_document_that_cannot_be_used_is_a_finding_with_its_line(text: str, said: str) -> None:
+    read = parse_voc(text.encode(), "x/a.xml")
     assert not read.usable
     assert kinds(read) == ["malformed-xml"]
-    assert read.findings[0].where == "x/a.xml:3"
-    assert "mismatched tag" in read.findings[0].what
-
-
-def test_entities_are_never_expanded() -> None:
-    bomb = b'<!DOCTYPE a [<!ENTITY e "ha"><!ENTITY f "&e;&e;">]><annotation><filename>&f;</filename></annotation>'
-    read = parse_voc(bomb, "a.xml")
-    assert not read.usable
-    assert "entities" in read.findings[0].what
-
-
-def test_a_document_of_another_kind_is_named() -> None:
-    read = parse_voc(b"<svg/>", "a.xml")
-    assert "<svg>, not <annotation>" in read.findings[0].what
+    assert read.findings[0].where == f"x/a.xml:{len(text.splitlines())}"
+    assert said in read.findings[0].what
 
 
 def test_chinese_names_in_any_declared_encoding(voc: Any) -> None:
@@ -128,32 +128,33 @@ def splits(source: Source) -> dict[str, str | None]:
     return {image.name: image.split for image in source.images}
 
 
-def test_a_tree_brings_its_splits_and_trainval_is_not_counted_again(voc: Any) -> None:
-    voc.tree({"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c"], "test": ["d"]})
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            {"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c"], "test": ["d"]},
+            {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val", "d.jpg": "test"},
+        ),
+        # trainval stands for the split that has no file; alone it is left to be split.
+        ({"train": ["a"], "trainval": ["a", "b"]}, {"a.jpg": "train", "b.jpg": "val"}),
+        ({"trainval": ["a", "b"], "test": ["c"]}, {"a.jpg": None, "b.jpg": None, "c.jpg": "test"}),
+    ],
+)
+def test_a_tree_brings_its_splits(voc: Any, lists: dict[str, list[str]], expected: dict[str, Any]) -> None:
+    voc.tree(lists)
     source = listing(voc.root)
     assert source.findings == []
-    assert splits(source) == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val", "d.jpg": "test"}
+    assert splits(source) == expected
     read = source.images[0].annotate()
     assert read.where.startswith("Annotations/")
     assert len(read.objects) == 1
-
-
-def test_trainval_stands_for_the_split_that_has_no_file(voc: Any) -> None:
-    voc.tree({"train": ["a"], "trainval": ["a", "b"]})
-    assert splits(listing(voc.root)) == {"a.jpg": "train", "b.jpg": "val"}
-
-
-def test_trainval_alone_is_left_to_be_split(voc: Any) -> None:
-    voc.tree({"trainval": ["a", "b"], "test": ["c"]})
-    assert splits(listing(voc.root)) == {"a.jpg": None, "b.jpg": None, "c.jpg": "test"}
 
 
 def test_an_image_in_two_splits_is_found_and_held_out(voc: Any) -> None:
     voc.tree({"train": ["a", "b"], "test": ["b"]})
     source = listing(voc.root)
     assert splits(source) == {"a.jpg": "train", "b.jpg": "test"}
-    assert kinds(source) == ["split-overlap"]
-    assert source.findings[0].where == "ImageSets/Main/train.txt:2"
+    assert [(f.slug, f.where) for f in source.findings] == [("split-overlap", "ImageSets/Main/train.txt:2")]
 
 
 def test_listed_but_absent_files_are_found_by_line(voc: Any) -> None:
@@ -162,8 +163,7 @@ def test_listed_but_absent_files_are_found_by_line(voc: Any) -> None:
     (voc.root / "Annotations/c.xml").unlink()
     source = listing(voc.root)
     assert splits(source) == {"a.jpg": "train"}
-    found = {f.slug: f.where for f in source.findings}
-    assert found == {
+    assert {f.slug: f.where for f in source.findings} == {
         "missing-image": "ImageSets/Main/train.txt:2",
         "image-without-annotation": "ImageSets/Main/train.txt:3",
     }
@@ -178,10 +178,12 @@ def test_repeated_lines_empty_lists_and_unlisted_images_are_said(voc: Any) -> No
     assert splits(source) == {"a.jpg": "train"}
 
 
-def test_a_flat_folder_pairs_by_name_in_each_sub_folder(voc: Any) -> None:
+def test_a_flat_folder_pairs_by_name_in_each_sub_folder_and_passes_over_hidden_files(voc: Any) -> None:
     voc.pair("day/a")
     voc.pair("night/a", suffix=".png")
     voc.pair("night/柜 1.2", suffix=".JPG")
+    voc.text("._a.xml", b"resource fork")
+    voc.text(".cache/b.xml", b"")
     source = listing(voc.root)
     assert source.findings == []
     assert splits(source) == {"day/a.jpg": None, "night/a.png": None, "night/柜 1.2.JPG": None}
@@ -215,15 +217,6 @@ def test_of_two_images_with_one_name_the_one_that_the_xml_names_is_used(voc: Any
     assert [(f.slug, f.where) for f in source.findings] == [("image-without-annotation", "a.jpg")]
 
 
-def test_hidden_files_are_passed_over(voc: Any) -> None:
-    voc.pair("a")
-    voc.text("._a.xml", b"resource fork")
-    voc.text(".cache/b.xml", b"")
-    source = listing(voc.root)
-    assert source.findings == []
-    assert list(splits(source)) == ["a.jpg"]
-
-
 def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:
     voc.pair("a")
     try:
@@ -235,8 +228,12 @@ def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:
     json.dumps(source.findings[0].to_json())
 
 
-def test_a_list_in_another_encoding_is_an_error(voc: Any) -> None:
-    voc.tree({"train": ["a"]})
+def test_a_list_in_another_encoding_is_read_and_said_or_an_error(voc: Any) -> None:
+    voc.tree({"train": ["柜"]})
     voc.text("ImageSets/Main/train.txt", "柜".encode("gb2312"))
-    with pytest.raises(DataError, match=r"train\.txt.*not UTF-8"):
+    source = listing(voc.root)
+    assert splits(source) == {"柜.jpg": "train"}
+    assert [(f.slug, f.where) for f in source.findings] == [("encoding-guessed", "train.txt")]
+    voc.text("ImageSets/Main/train.txt", "é".encode("latin-1"))
+    with pytest.raises(DataError, match=r"train\.txt.*neither UTF-8"):
         listing(voc.root)

@@ -1,23 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats.base import PlacedRecord, ReadOptions, Source
-from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
+from argusvl.detection.data.formats.base import PlacedRecord, Source
+from argusvl.detection.data.formats.yolo import parse_yolo, write_yolo
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 
-Found = Callable[..., list[tuple[str, str]]]
 NAMES = {0: "screw", 1: "螺丝"}
-
-
-def listing(folder: Path) -> Source:
-    return read_yolo(folder, ReadOptions())
 
 
 def put(
@@ -30,11 +23,8 @@ def put(
         head, separator, tail = image.rpartition("images/")
         label = f"{head}labels/{tail}" if separator else image
         source.text(label.rsplit(".", 1)[0] + ".txt", labels)
-    return listing(source.root)
-
-
-def splits(source: Source) -> dict[str, str | None]:
-    return {image.name: image.split for image in source.images}
+    listed: Source = source.read("yolo")
+    return listed
 
 
 def test_boxes_and_polygons_are_fractions() -> None:
@@ -88,42 +78,42 @@ def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> No
         ({"train": "../train/images", "val": "../valid/images"}, ("train/images", "valid/images")),
     ],
 )
-def test_the_layouts_of_data_yaml(source: Any, found: Found, config: Any, folders: tuple[str, str]) -> None:
+def test_the_layouts_of_data_yaml(source: Any, config: Any, folders: tuple[str, str]) -> None:
     listed = put(source, config, *(f"{folder}/a.jpg" for folder in folders))
-    assert found(listed) == []
+    assert source.found(listed) == []
     assert [image.split for image in listed.images] == ["train", "val"]
     assert [len(image.annotate().objects) for image in listed.images] == [1, 1]
 
 
-def test_names_may_be_a_list_and_lists_of_images_are_followed(source: Any, found: Found) -> None:
+def test_names_may_be_a_list_and_lists_of_images_are_followed(source: Any) -> None:
     source.text("train.txt", "./images/a.jpg\nimages/gone.jpg\n")
     listed = put(
         source, {"names": ["screw", "nut"], "train": "train.txt", "val": "train.txt"}, "images/a.jpg"
     )
-    assert splits(listed) == {"a.jpg": "train"}
-    assert found(listed) == [("missing-image", "train.txt:2")]
+    assert source.splits(listed) == {"a.jpg": "train"}
+    assert source.found(listed) == [("missing-image", "train.txt:2")]
 
 
-def test_a_classes_txt_is_enough(source: Any, found: Found) -> None:
+def test_a_classes_txt_is_enough(source: Any) -> None:
     source.text("classes.txt", "screw\n螺丝\n")
     listed = put(source, None, "images/val/a.jpg", "b.jpg")
-    assert found(listed) == []
-    assert splits(listed) == {"b.jpg": None, "val/a.jpg": "val"}
+    assert source.found(listed) == []
+    assert source.splits(listed) == {"b.jpg": None, "val/a.jpg": "val"}
 
 
 def test_an_image_of_two_splits_stays_in_the_one_held_out(source: Any) -> None:
     listed = put(
         source, {"train": ["images/a", "images/b"], "val": "images/b"}, "images/a/x.jpg", "images/b/y.jpg"
     )
-    assert splits(listed) == {"a/x.jpg": "train", "b/y.jpg": "val"}
+    assert source.splits(listed) == {"a/x.jpg": "train", "b/y.jpg": "val"}
     assert [f.slug for f in listed.findings] == ["split-overlap"]
 
 
-def test_a_label_file_for_no_image_and_an_image_without_one(source: Any, found: Found) -> None:
+def test_a_label_file_for_no_image_and_an_image_without_one(source: Any) -> None:
     source.text("labels/train/lost.txt", "0 0.5 0.5 0.1 0.1")
     source.image("images/train/bare.jpg")
     listed = put(source, {"train": "images/train", "val": "images/train"}, "images/train/a.jpg")
-    assert found(listed) == [
+    assert source.found(listed) == [
         ("annotation-without-image", "labels/train/lost.txt"),
         ("no-label-file", "images/train/bare.jpg"),
     ]
@@ -134,9 +124,9 @@ def test_a_label_file_for_no_image_and_an_image_without_one(source: Any, found: 
     }
 
 
-def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any, found: Found) -> None:
+def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any) -> None:
     listed = put(source, {"train": "images/train", "val": "images/vall"}, "images/train/a.jpg")
-    assert found(listed) == [("missing-image", "data.yaml")]
+    assert source.found(listed) == [("missing-image", "data.yaml")]
 
 
 @pytest.mark.parametrize(
@@ -154,23 +144,23 @@ def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any, found: Found
 def test_a_yaml_that_names_no_classes_is_an_error(source: Any, text: str | bytes, said: str) -> None:
     source.text("data.yaml", text)
     with pytest.raises(DataError, match=said):
-        listing(source.root)
+        source.read("yolo")
 
 
-def test_a_yaml_in_another_encoding_is_a_finding(source: Any, found: Found) -> None:
+def test_a_yaml_in_another_encoding_is_a_finding(source: Any) -> None:
     put(source, {"names": ["screw"], "train": "images"}, "images/a.jpg")
     source.text("data.yaml", "names: [螺丝, 挡风板]\ntrain: images\n".encode("gb2312"))
-    assert ("encoding-guessed", "data.yaml") in found(listing(source.root))
+    assert ("encoding-guessed", "data.yaml") in source.found(source.read("yolo"))
 
 
 def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
     with pytest.raises(DataError, match=r"neither data\.yaml nor classes\.txt"):
-        listing(source.root)
+        source.read("yolo")
     source.text("classes.txt", "a\na\n")
     with pytest.raises(DataError, match="names 'a' twice"):
-        listing(source.root)
+        source.read("yolo")
     with pytest.raises(DataError, match="leave out --pixel-offset"):
-        read_yolo(source.root, ReadOptions(pixel_offset=1))
+        source.read("yolo", pixel_offset=1)
 
 
 @pytest.mark.parametrize("label", ["0\x85", "a\u2028b", "on", "no", "1e3", "螺丝: 未拧紧"])

@@ -41,15 +41,8 @@ def list_per_image(
 ) -> Source:
     """Lists a folder of images with a file each: beside them, or anywhere else under the same name.
 
-    Folders called ``train``, ``val`` (``valid``) and ``test`` are splits.
-
-    Args:
-        folder: The source.
-        parse: Reads one file.
-        remedy: What to do where the folder holds nothing of the kind.
-        suffix: How the files end.
-        image_folder: Where images stand in the source; their names begin below it.
-        annotation_folder: Where the files stand in the source.
+    Folders called ``train``, ``val`` (``valid``) and ``test`` are splits. Names of images begin below ``image_folder``;
+    ``remedy`` says what to do where the folder holds nothing of the kind.
 
     Raises:
         DataError: There is no such folder, or it holds neither images nor such files.

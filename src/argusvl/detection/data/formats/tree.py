@@ -133,13 +133,9 @@ Parsed = tuple[list[tuple[str | None, Annotation]], list[Finding]]
 
 
 def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Parsed], remedy: str) -> Source:
-    """Lists images by files that annotate many of them each.
+    """Lists images by files that annotate many of them each: those of a folder, or one beside its images.
 
-    Args:
-        folder: A folder with such files and images, or one such file beside its images.
-        suffix: How the files end.
-        parse: Reads the bytes of a file, which findings name by the text.
-        remedy: What to do where there is nothing of the kind.
+    ``parse`` reads the bytes of a file, which findings name by the text; ``remedy`` says what to do without any.
 
     Raises:
         DataError: There is no such folder or file, or no such file in the folder.
@@ -194,9 +190,7 @@ def stem_of(name: str) -> str:
 def unique_stem(stem: str, taken: dict[str, int]) -> str:
     """A path without its ending that no other has, whatever the case: some file systems do not tell it.
 
-    Args:
-        stem: The path; a number is added where it is taken.
-        taken: Those of the files so far, with the number to go on from; the new one is added.
+    A number is added where it is ``taken``: by those so far, with the number to go on from; the new one is added.
     """
     candidate, wanted = stem, stem.casefold()
     while candidate.casefold() in taken:
