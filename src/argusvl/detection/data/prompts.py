@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from argusvl.core.errors import ConfigError
 
-FALLBACK_LANGUAGE = "en"
-
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
@@ -51,4 +49,4 @@ def prompts_for(language: str) -> Prompts:
     if not language.strip():
         raise ConfigError("the prompt's language is empty", where="prompt_language", remedy="write zh or en")
     primary = language.replace("_", "-").split("-", 1)[0].lower()
-    return PROMPTS.get(primary, PROMPTS[FALLBACK_LANGUAGE])
+    return PROMPTS.get(primary, PROMPTS["en"])

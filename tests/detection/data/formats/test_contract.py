@@ -105,7 +105,7 @@ def write(root: Path, chosen: Format, records: list[PlacedRecord]) -> None:
 def test_what_is_written_comes_back(name: str) -> None:
     chosen = format_of(name)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(data_sets(chosen))
     def round_trip(records: list[PlacedRecord]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def test_no_bytes_make_a_reader_fall_over(name: str) -> None:
     record = PlacedRecord("train", Record(Scene((image,), objects)), {image: (64, 48)})
     files = [(path, text.encode()) for path, text in chosen.write([record], "en") if path != "data.yaml"]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(st.data())
     def damaged(data: Any) -> None:
         path, content = data.draw(st.sampled_from(files))

@@ -33,8 +33,9 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, read_json
+from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.numbers import enclosing_box, numbers, side_lengths
+from argusvl.detection.data.formats.text import read_content
 from argusvl.detection.data.formats.tree import (
     ImageFinder,
     known,
@@ -258,7 +259,8 @@ def _list_file(
     source: Source,
     options: ReadOptions,
 ) -> None:
-    document = read_json(file, name)
+    content = read_content(file, name)
+    document = content if isinstance(content, Finding) else parse_json(content, name)
     if isinstance(document, Finding):
         source.findings.append(document)
         return

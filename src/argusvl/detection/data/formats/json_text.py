@@ -9,13 +9,12 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, members, skip_spaces
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.text import decode_text, read_content
+from argusvl.detection.data.formats.text import decode_text
 
 KeyPath = tuple["str | int", ...]
 """Keys and positions from the document's root: ``("annotations", 17)``."""
@@ -60,9 +59,3 @@ def parse_json(content: bytes, where: str) -> JsonText | Finding:
         return JsonText(where, text, decode_json(text), findings)
     except MalformedJsonError as error:
         return finding("malformed-annotation", f"{where}:{error.line}", str(error))
-
-
-def read_json(path: Path, where: str) -> JsonText | Finding:
-    """Reads and parses a file; a finding says why it is no document."""
-    content = read_content(path, where)
-    return content if isinstance(content, Finding) else parse_json(content, where)
