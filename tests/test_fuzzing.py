@@ -32,8 +32,8 @@ from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.predict import HandPredictor, HandQuery
 from argusvl.manipulation.predict.checkpoint import HandAssets
 
-SECONDS = 10
-"""After which a case counts as endless; the slowest takes one."""
+SECONDS = 60
+"""After which a case counts as endless; the slowest takes one, and many times that on a machine that is busy."""
 
 opened: set[str] | None = None
 
