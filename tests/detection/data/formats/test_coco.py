@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from argusvl.detection.data.formats import format_of
-from argusvl.detection.data.formats.base import ReadOptions, Source
+from argusvl.detection.data.formats.base import ReadOptions, Source, json_by_lines
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -91,25 +90,21 @@ def test_a_file_without_one_of_its_parts_is_named(source: Any, key: str) -> None
     assert f"lacks {key}" in listed.findings[0].what
 
 
-BAD_ENTRIES = {
-    "unknown image": ({"image_id": 8, "category_id": 1, "bbox": [1, 2, 3, 4]}, "unknown-id"),
-    "no image": ({"category_id": 1, "bbox": [1, 2, 3, 4]}, "unknown-id"),
-    "unknown category": ({"image_id": 7, "category_id": 2, "bbox": [1, 2, 3, 4]}, "unknown-id"),
-    "category of a type that no id has": (
-        {"image_id": 7, "category_id": [1], "bbox": [1, 2, 3, 4]},
-        "unknown-id",
-    ),
-    "three numbers": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3]}, "box-not-a-number"),
-    "text": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, "4"]}, "box-not-a-number"),
-    "nothing": ({"image_id": 7, "category_id": 1}, "box-not-a-number"),
-    "two points": ({"image_id": 7, "category_id": 1, "segmentation": [[1, 2, 3, 4]]}, "polygon-too-short"),
-    "one point thrice": (
-        {"image_id": 7, "category_id": 1, "segmentation": [[1, 2] * 3]},
-        "polygon-too-short",
-    ),
-    "odd": ({"image_id": 7, "category_id": 1, "segmentation": [[1, 2, 3, 4, 5]]}, "box-not-a-number"),
-    "mask": ({"image_id": 7, "category_id": 1, "segmentation": {"counts": [1], "size": [2, 2]}}, "not-a-box"),
-    "crowd": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1}, "crowd-region"),
+OWNED = {"image_id": 7, "category_id": 1}
+BOX = {"bbox": [1, 2, 3, 4]}
+BAD_ENTRIES: dict[str, tuple[Any, str]] = {
+    "unknown image": (OWNED | BOX | {"image_id": 8}, "unknown-id"),
+    "no image": ({"category_id": 1} | BOX, "unknown-id"),
+    "unknown category": (OWNED | BOX | {"category_id": 2}, "unknown-id"),
+    "category of a type that no id has": (OWNED | BOX | {"category_id": [1]}, "unknown-id"),
+    "three numbers": (OWNED | {"bbox": [1, 2, 3]}, "box-not-a-number"),
+    "text": (OWNED | {"bbox": [1, 2, 3, "4"]}, "box-not-a-number"),
+    "nothing": (OWNED, "box-not-a-number"),
+    "two points": (OWNED | {"segmentation": [[1, 2, 3, 4]]}, "polygon-too-short"),
+    "one point thrice": (OWNED | {"segmentation": [[1, 2] * 3]}, "polygon-too-short"),
+    "odd": (OWNED | {"segmentation": [[1, 2, 3, 4, 5]]}, "box-not-a-number"),
+    "mask": (OWNED | {"segmentation": {"counts": [1], "size": [2, 2]}}, "not-a-box"),
+    "crowd": (OWNED | BOX | {"iscrowd": 1}, "crowd-region"),
     "no object": (["image_id"], "unknown-id"),
 }
 
@@ -118,15 +113,11 @@ BAD_ENTRIES = {
 def test_a_bad_annotation_is_named_by_its_line(source: Any, entry: Any, kind: str) -> None:
     value = document()
     value["annotations"].insert(1, entry)
-    put(source, value)
-    text = [f'{{"images": {json.dumps(value["images"])},', '"annotations": [']
-    text += [
-        ",\n".join(map(json.dumps, value["annotations"])),
-        f'], "categories": {json.dumps(value["categories"])}}}',
-    ]
-    source.text("coco.json", "\n".join(text))
+    source.text("coco.json", json_by_lines(value))
+    for name in ("a.jpg", "b.jpg"):
+        source.image(name)
     listed = source.read("coco")
-    assert source.found(listed) == [(kind, "coco.json:4")]
+    assert source.found(listed) == [(kind, "coco.json:8")]
     assert len(listed.images[0].annotate().objects) == 2
 
 

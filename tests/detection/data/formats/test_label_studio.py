@@ -16,10 +16,14 @@ def region(label: str = "cell", **changes: Any) -> dict[str, Any]:
     return {"id": "a", "type": "rectanglelabels", **sides, "value": value, **changes}
 
 
-def task(
-    *regions: Any, image: str = "/data/local-files/?d=images/a%20b.jpg", **changes: Any
-) -> dict[str, Any]:
+def task(*regions: Any, image: str = "a.jpg", **changes: Any) -> dict[str, Any]:
     return {"id": 1, "data": {"image": image}, "annotations": [{"result": list(regions)}], **changes}
+
+
+def read(source: Any, *tasks: Any, image: str = "a.jpg") -> Any:
+    source.image(image)
+    source.json("export.json", tasks)
+    return source.read("label-studio")
 
 
 @pytest.mark.parametrize(
@@ -34,9 +38,7 @@ def task(
     ],
 )
 def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: Any) -> None:
-    source.image("images/a b.jpg")
-    source.json("export.json", [task(region(), image=address)])
-    listed = source.read("label-studio")
+    listed = read(source, task(region(), image=address), image="images/a b.jpg")
     assert source.found(listed) == []
     annotation = listed.images[0].annotate()
     assert annotation.size == (64, 48) and annotation.relative
@@ -59,40 +61,32 @@ def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: 
     ],
 )
 def test_what_is_no_box_is_refused_by_name(one: Any, kind: str, source: Any) -> None:
-    source.image("a.jpg")
-    source.json("export.json", [task(one, region("other"), image="a.jpg")])
-    listed = source.read("label-studio")
+    listed = read(source, task(one, region("other")))
     assert [slug for slug, _ in source.found(listed)] == [kind]
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]
 
 
 def test_a_prediction_is_nobodys_label(source: Any) -> None:
-    source.image("a.jpg")
-    source.json("export.json", [task(image="a.jpg", annotations=[], predictions=[{"result": [region()]}])])
-    listed = source.read("label-studio")
+    listed = read(source, task(annotations=[], predictions=[{"result": [region()]}]))
     assert [kind for kind, _ in source.found(listed)] == ["image-without-annotation"]
     assert not listed.images[0].annotate().usable
 
 
 def test_the_ground_truth_is_used_and_a_cancelled_answer_never(source: Any) -> None:
-    source.image("a.jpg")
     answers = [
         {"result": [region("true")], "ground_truth": True},
         {"result": [region("late")]},
         {"result": [region("skipped")], "was_cancelled": True},
     ]
-    source.json("export.json", [task(image="a.jpg", annotations=answers)])
-    listed = source.read("label-studio")
+    listed = read(source, task(annotations=answers))
     assert [kind for kind, _ in source.found(listed)] == ["left-out"]
     assert [o.label for o in listed.images[0].annotate().objects] == ["true"]
 
 
 @pytest.mark.parametrize("image", ["../secret.jpg", "/data/local-files/?d=../secret.jpg", "..%2Fsecret.jpg"])
 def test_an_image_outside_of_the_folder_is_not_read(image: str, source: Any) -> None:
-    source.image("a.jpg")
     source.image("../secret.jpg")
-    source.json("export.json", [task(region(), image=image)])
-    listed = source.read("label-studio")
+    listed = read(source, task(region(), image=image))
     assert listed.images == [] and [one.slug for one in listed.findings] == ["missing-image"]
 
 
