@@ -16,9 +16,6 @@ from argusvl.synthetic.shapes.outlines import Outline
 from argusvl.synthetic.shapes.paint import Paint, checks, dots, grading, mottle, stripes
 from argusvl.synthetic.shapes.sheet import Sheet
 
-LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-DIGITS = "0123456789"
-
 
 def form(outline: Callable[[Random, float], Outline]) -> Draw:
     """The drawing function of a form with this outline."""
@@ -45,14 +42,15 @@ def draw_ring(sheet: Sheet, look: Look) -> None:
         sheet.trace(look.paint(look.contrary), 0.06 * r, outlines.ellipse(0, 0, middle, middle), atop=True)
 
 
-def draw_letter(sheet: Sheet, look: Look) -> None:
-    """A capital letter."""
-    _draw_character(sheet, look, look.rng.choice(LETTERS))
+def character(characters: str) -> Draw:
+    """The drawing function of any one of some characters; its diagonal is the object's size."""
 
+    def draw(sheet: Sheet, look: Look) -> None:
+        glyph = _glyph(look.rng.choice(characters), look.rng.choice((0, 0, 4, 8)))
+        height = 2 * look.radius * glyph.height / math.hypot(glyph.width, glyph.height)
+        sheet.stamp(look.paint(), glyph, height)
 
-def draw_digit(sheet: Sheet, look: Look) -> None:
-    """A digit."""
-    _draw_character(sheet, look, look.rng.choice(DIGITS))
+    return draw
 
 
 def draw_gear(sheet: Sheet, look: Look) -> None:
@@ -97,13 +95,6 @@ def _rim(sheet: Sheet, look: Look, shape: Outline) -> None:
     if rng.random() < 0.3 and look.radius > 8:
         colour = rng.choice((BLACK, look.contrary, look.contrary, WHITE))
         sheet.trace(Paint(colour), 2 * max(0.8, 0.05 * look.radius), shape, atop=True)
-
-
-def _draw_character(sheet: Sheet, look: Look, character: str) -> None:
-    glyph = _glyph(character, look.rng.choice((0, 0, 4, 8)))
-    # The glyph's diagonal is the object's size.
-    height = 2 * look.radius * glyph.height / math.hypot(glyph.width, glyph.height)
-    sheet.stamp(look.paint(), glyph, height)
 
 
 @lru_cache(maxsize=256)
@@ -155,7 +146,7 @@ FORMS: dict[str, Draw] = {
     "cross": form(lambda rng, r: outlines.cross(r, rng.uniform(0.45, 0.7))),
     "arrow": form(lambda rng, r: outlines.arrow(r, rng.uniform(0.16, 0.28), rng.uniform(0.7, 1.0))),
     "crescent": form(lambda rng, r: outlines.crescent(r, rng.uniform(0.5, 0.72))),
-    "letter": draw_letter,
-    "digit": draw_digit,
+    "letter": character("ABCDEFGHJKLMNPQRSTUVWXYZ"),
+    "digit": character("0123456789"),
     "gear": draw_gear,
 }

@@ -41,7 +41,7 @@ class Sheet:
         self._high = [-math.inf, -math.inf]
 
     def extent(self) -> Rect:
-        """Extent of the counted layers in the picture's pixels, not clipped to it."""
+        """Extent of the layers in the picture's pixels, not clipped to it."""
         (x0, y0), (x1, y1) = self._low, self._high
         return Rect(self.left + x0, self.top + y0, self.left + x1, self.top + y1)
 
@@ -53,12 +53,10 @@ class Sheet:
         opacity: float = 1.0,
         soft: float = 0.0,
         atop: bool = False,
-        counted: bool = True,
     ) -> None:
         """Paints filled outlines of the object's frame as one layer, in which holes are left open.
 
-        ``soft`` is the radius of the edge's blur in pixels; ``atop``: only where the sheet is covered already;
-        ``counted``: whether the extent grows by it.
+        ``soft`` is the radius of the edge's blur in pixels; ``atop``: only where the sheet is covered already.
         """
         placed = [self._place(outline) for outline in outlines]
         opened = [self._place(outline) for outline in holes]
@@ -68,7 +66,7 @@ class Sheet:
                 for outline in shape:
                     pen.polygon(((outline - (dx, dy)) * self._zoom - 0.5).ravel().tolist(), fill=value)
 
-        self._layer(placed, 0.0, draw, paint, opacity, soft, atop, counted)
+        self._layer(placed, 0.0, draw, paint, opacity, soft, atop)
 
     def trace(
         self,
@@ -79,7 +77,6 @@ class Sheet:
         opacity: float = 1.0,
         soft: float = 0.0,
         atop: bool = False,
-        counted: bool = True,
     ) -> None:
         """Paints lines of ``width`` pixels along paths as one layer; arguments as for :meth:`lay`."""
         width = max(width, _MIN_LINE_PX)
@@ -93,7 +90,7 @@ class Sheet:
                 line = ((whole - (dx, dy)) * self._zoom - 0.5).ravel().tolist()
                 pen.line(line, fill=255, width=pixels, joint="curve")
 
-        self._layer(placed, width, draw, paint, opacity, soft, atop, counted)
+        self._layer(placed, width, draw, paint, opacity, soft, atop)
 
     def stamp(self, paint: Paint, glyph: Image.Image, height: float) -> None:
         """Paints a mask (mode L) at a height in pixels, centred on the origin."""
@@ -130,11 +127,11 @@ class Sheet:
         x1, y1 = (max(0, min(side, math.ceil(v) + 1)) for v in high)
         return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
-    def _layer(self, placed, width, draw, paint, opacity, soft, atop, counted) -> None:  # type: ignore[no-untyped-def]
+    def _layer(self, placed, width, draw, paint, opacity, soft, atop) -> None:  # type: ignore[no-untyped-def]
         x0, y0, x1, y1 = self._region(placed, 0.5 * width + 2.5 * soft)
         mask = Image.new("L", ((x1 - x0) * self._zoom, (y1 - y0) * self._zoom))
         draw(ImageDraw.Draw(mask), x0, y0)
-        if counted and not atop:
+        if not atop:
             self._count(mask, x0, y0)
         small = mask.reduce(self._zoom)
         if soft > 0.2:
