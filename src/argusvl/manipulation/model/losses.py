@@ -281,14 +281,12 @@ class LossSpec:
         count: Key of the batch's ``counts`` that the sum is divided by.
         weight: In the total, unless a configuration has another; 0: only where one asks for it.
         needs: Of :data:`LABELS`; without one of them the term is not there.
-        meaning: For whoever sets the weight; with its unit.
     """
 
     function: Callable[[Predicted], Tensor]
     count: str
     weight: float
     needs: tuple[str, ...]
-    meaning: str
 
 
 _JOINTS = ("joints_m", "joint_valid")
@@ -297,20 +295,20 @@ _OBJECT = ("object_kind", "object_pose_m")
 _SURFACE = ("object_points_m", "object_normals", "surface_valid", *_JOINTS)
 
 LOSSES: dict[str, LossSpec] = {
-    "joints": LossSpec(joints, "joints", 1.0, _JOINTS, "coarse joints beside the wrist, decimetres"),
-    "refined": LossSpec(refined, "joints", 1.2, _JOINTS, "the same after each refinement step"),
-    "root": LossSpec(root, "hands", 0.5, _JOINTS, "the wrist's depth, logarithm"),
-    "reprojection": LossSpec(reprojection, "joints_px", 0.4, _MARKS, "joints in the crop, its sides"),
-    "heatmap": LossSpec(heatmap, "joints_px", 0.5, _MARKS, "joints' heat map, nats"),
-    "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS, "each joint's confidence, nats"),
-    "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",), "which object it is, nats"),
-    "object_position": LossSpec(object_position, "objects", 0.2, _OBJECT, "the object's place, decimetres"),
-    "object_rotation": LossSpec(object_rotation, "objects", 0.1, _OBJECT, "the object's rotation, radians"),
-    "contact": LossSpec(contact, "contacts", 0.1, ("contact", "contact_valid"), "joints' contact, nats"),
-    "penetration": LossSpec(penetration, "surfaces", 0.02, _SURFACE, "joints inside the object, decimetres"),
-    "diversity": LossSpec(diversity, "hands", 0.0, (), "hands that are too like another, share of a margin"),
-    "attention": LossSpec(attention, "hands", 0.0, (), "attention that is too narrow, share of its entropy"),
-    "activation": LossSpec(activation, "hands", 0.0, (), "mean square of the hand's tokens"),
+    "joints": LossSpec(joints, "joints", 1.0, _JOINTS),
+    "refined": LossSpec(refined, "joints", 1.2, _JOINTS),
+    "root": LossSpec(root, "hands", 0.5, _JOINTS),
+    "reprojection": LossSpec(reprojection, "joints_px", 0.4, _MARKS),
+    "heatmap": LossSpec(heatmap, "joints_px", 0.5, _MARKS),
+    "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS),
+    "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",)),
+    "object_position": LossSpec(object_position, "objects", 0.2, _OBJECT),
+    "object_rotation": LossSpec(object_rotation, "objects", 0.1, _OBJECT),
+    "contact": LossSpec(contact, "contacts", 0.1, ("contact", "contact_valid")),
+    "penetration": LossSpec(penetration, "surfaces", 0.02, _SURFACE),
+    "diversity": LossSpec(diversity, "hands", 0.0, ()),
+    "attention": LossSpec(attention, "hands", 0.0, ()),
+    "activation": LossSpec(activation, "hands", 0.0, ()),
 }
 """Every loss by its name among a model's ``loss_terms``."""
 

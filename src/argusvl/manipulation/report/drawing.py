@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from argusvl.manipulation.data.checking import Bools, Floats
@@ -25,6 +24,7 @@ _GROUND: Colour = (250, 250, 250)
 _INK: Colour = (40, 40, 40)
 _SMOOTH = 3
 _ATTENDING = JOINTS.index("index_tip")
+_PANEL_PX = 256
 _VIEW_M = 0.24
 """What a view in space shows, metres from edge to edge: a hand in any pose."""
 
@@ -113,9 +113,9 @@ def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Ima
     return Image.fromarray((grey + share * (np.array(colour) - grey)).astype(np.uint8))
 
 
-def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
-    """A bar for each of 21 joints' errors, ``nan`` where one is not known, on a picture of a width in pixels."""
-    row, label, font = 18, 110, load_font(None, 12)
+def draw_errors(errors_mm: Sequence[float]) -> Image.Image:
+    """A bar for each of 21 joints' errors, ``nan`` where one is not known."""
+    width, row, label, font = 460, 18, 110, load_font(None, 12)
     picture = Image.new("RGB", (width, row * NUM_JOINTS + 8), _GROUND)
     pen = ImageDraw.Draw(picture)
     longest = max((e for e in errors_mm if np.isfinite(e)), default=1.0) or 1.0
@@ -129,17 +129,14 @@ def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
     return picture
 
 
-def draw_comparison(
-    crop: HandCrop, found: HandPrediction, attention: Floats | None = None, size: int = 256
-) -> Image.Image:
+def draw_comparison(crop: HandCrop, found: HandPrediction, attention: Floats | None = None) -> Image.Image:
     """A crop: truth, prediction, where the model looked, and both hands in space from the front and from the side.
 
     ``attention`` is that of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
     """
-    view = crop.view
-    pixels: NDArray[np.uint8] = crop.pixels
-    scale = size / pixels.shape[0]
-    picture = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+    view, size = crop.view, _PANEL_PX
+    scale = size / crop.pixels.shape[0]
+    picture = Image.fromarray(crop.pixels).resize((size, size), Image.Resampling.BICUBIC)
     panels = [
         ("truth", draw_skeleton(picture, view.joints_px * scale, valid=view.joint_valid)),
         ("prediction", draw_skeleton(picture, project(found.joints_m, view.camera) * scale)),
