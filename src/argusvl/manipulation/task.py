@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -74,30 +74,22 @@ class HandTask:
 
     # Data
 
-    def _read(self, part: Literal["train", "val"]) -> tuple[list[HandRecord], list[Finding]]:
+    @cached_property
+    def _read(self) -> list[tuple[Path, list[HandRecord], list[Finding]]]:
+        """Of the training data, then of the held-out data if there are any: records, and what is wrong with others."""
         data = self.config.data
-        path: Path | None = getattr(data, part)
-        if path is None:
-            return [], []
-        return open_hands(path, data.format, getattr(data, f"{part}_options")).read(data.max_examples)
+        parts = [(data.train, data.train_options), (data.val, data.val_options)]
+        return [
+            (path, *open_hands(path, data.format, options).read(data.max_examples))
+            for path, options in parts
+            if path is not None
+        ]
 
     @cached_property
-    def _train(self) -> tuple[list[HandRecord], list[Finding]]:
-        return self._read("train")
-
-    @cached_property
-    def _val(self) -> tuple[list[HandRecord], list[Finding]]:
-        return self._read("val")
-
-    @cached_property
-    def _train_hands(self) -> list[HandRecord]:
-        return usable(_without_findings(self.config.data.train, *self._train))
-
-    @cached_property
-    def _val_hands(self) -> list[HandRecord]:
-        """None where there are no held-out data."""
-        path = self.config.data.val
-        return [] if path is None else usable(_without_findings(path, *self._val))
+    def _hands(self) -> tuple[list[HandRecord], list[HandRecord]]:
+        """Those to train on, and those held out, if any."""
+        train, *held_out = (usable(_without_findings(*part)) for part in self._read)
+        return train, held_out[0] if held_out else []
 
     @cached_property
     def _crop(self) -> CropSettings:
@@ -108,7 +100,7 @@ class HandTask:
         """``[21, 3]``: of the training crops: what answers without looking at the picture."""
         if self._learned is not None:
             return self._learned.mean_pose
-        records = self._train_hands
+        records, _ = self._hands
         # Left hands are mirrored, as in their crops.
         mirror = np.array([-1.0, 1.0, 1.0])
         joints = np.stack([r.joints_m * (mirror if r.side == "left" else 1.0) for r in records])
@@ -117,14 +109,14 @@ class HandTask:
     def check(self) -> Sequence[Finding]:
         """Reads every record."""
         try:
-            if findings := [*self._train[1], *self._val[1]]:
+            if findings := [one for _, _, found in self._read for one in found]:
                 return findings
-            train, held_out = self._train_hands, self._val_hands
+            train, held_out = self._hands
             _ = self.mean_pose, self._base
             self._refuse_shared(train, held_out)
         except ArgusError as error:
             return [finding_of(error)]
-        left_out = len(self._train[0]) - len(train)
+        left_out = len(self._read[0][1]) - len(train)
         without = f" ({left_out} records left out, which show none)" if left_out else ""
         logger.info("%d training hands%s, %d held out", len(train), without, len(held_out))
         return []
@@ -143,11 +135,11 @@ class HandTask:
         """Crops, changed at random."""
         data, seed = self.config.data, self.config.training.seed
         noise = data.input_noise, data.input_noise_epochs
-        return HandDataset(self._train_hands, self._crop, data.augmentation, seed, noise)
+        return HandDataset(self._hands[0], self._crop, data.augmentation, seed, noise)
 
     def eval_dataset(self) -> HandDataset | None:
         """Held-out crops as they are."""
-        return HandDataset(self._val_hands, self._crop) if self._val_hands else None
+        return HandDataset(self._hands[1], self._crop) if self._hands[1] else None
 
     def collate(self, samples: Sequence[HandCrop]) -> Batch:
         """Crops → batch."""

@@ -129,14 +129,6 @@ def side_problem(joints_m: Floats, valid: Bools, side: str) -> Problem | None:
     return "hand-other-side", f"declared a {side} hand, but the fingers bend as those of a {told} one"
 
 
-def size_problem(of_camera: tuple[float, float], of_image: tuple[float, float]) -> Problem | None:
-    """Whether K, where its picture's size is stated, is for a picture of another size."""
-    if of_camera == of_image:
-        return None
-    stated, found = (f"{width:g}×{height:g}" for width, height in (of_camera, of_image))
-    return "camera-other-resolution", f"K is for pictures of {stated}, but the image has {found}"
-
-
 def view_problem(
     camera: Floats,
     size: tuple[int, int],

@@ -22,7 +22,6 @@ from argusvl.manipulation.data.checking import (
     Floats,
     camera_problem,
     placeholder_problem,
-    size_problem,
 )
 from argusvl.manipulation.data.joints import NUM_JOINTS, to_our_order
 from argusvl.manipulation.data.records import HandRecord, record_error
@@ -274,9 +273,9 @@ def parse_camera(value: Any, source: object, origin: str, field: str = "K") -> F
     return camera_from_pixel_centres(camera) if origin == "centre" else camera
 
 
-def shift_pixels(points: Floats, origin: str) -> Floats:
-    """Points in a file's pixels → in ours."""
-    return points + HALF_PIXEL if origin == "centre" else points
+def parse_marks(points: Floats, *, origin: str, order: str) -> Floats:
+    """Where joints are marked, ``[21, 2]`` in a file's pixels and order → in ours."""
+    return to_our_order(points + HALF_PIXEL if origin == "centre" else points, order)
 
 
 def require_size(stated: tuple[float, float], found: tuple[int, int], source: object) -> None:
@@ -285,8 +284,10 @@ def require_size(stated: tuple[float, float], found: tuple[int, int], source: ob
     Raises:
         DataError: It is.
     """
-    if (problem := size_problem(stated, found)) is not None:
-        raise record_error(problem, source)
+    if stated != found:
+        ours, theirs = (f"{width:g}×{height:g}" for width, height in (stated, found))
+        what = f"K is for pictures of {ours}, but the image has {theirs}"
+        raise record_error(("camera-other-resolution", what), source)
 
 
 def box_of_joints(joints_m: Floats, valid: Bools, camera: Floats, size: tuple[int, int]) -> Floats | None:

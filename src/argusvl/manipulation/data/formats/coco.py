@@ -19,7 +19,7 @@ from argusvl.core.files import is_file, path_inside
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.formats import base
 from argusvl.manipulation.data.formats.base import Fields, HandData, PixelOrigin, Unit
-from argusvl.manipulation.data.joints import places, to_our_order
+from argusvl.manipulation.data.joints import places
 from argusvl.manipulation.data.records import HandRecord
 
 
@@ -98,9 +98,8 @@ class CocoHands(HandData):
         rows, known = entry.joints("joints_coord_cam", written)
         if (valid := entry.get("joint_valid")) is not None:
             every = valid if isinstance(valid, list) else [valid]
-            flat = [
-                v for row in every for v in (row if isinstance(row, list) else [row])
-            ]  # some hold a column
+            # Some hold a column.
+            flat = [v for row in every for v in (row if isinstance(row, list) else [row])]
             known &= base.numbers(flat, (21,), "joint_valid", entry.source) > 0
         return base.parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
 
@@ -110,7 +109,7 @@ class CocoHands(HandData):
         marks = entry.numbers("joints_img", (21, -1))
         if marks.shape[1] < 2:
             raise base.bad_field(entry.source, "joints_img", entry.get("joints_img"), "x and y of each joint")
-        return base.shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
+        return base.parse_marks(marks[:, :2], origin=self._origin, order=self._order)
 
     def _refuse_other_folder(self) -> None:
         stated = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]

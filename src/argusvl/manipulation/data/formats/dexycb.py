@@ -112,7 +112,7 @@ class DexYcb(HandData):
             joints, valid, pixels = np.full((21, 3), np.nan), ~base.ALL_KNOWN, None
         else:
             joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
-            pixels = base.shift_pixels(marked, "centre")
+            pixels = base.parse_marks(marked, origin="centre", order="openpose")
         ids, grasped = meta["ycb_ids"], meta["ycb_grasp_ind"]
         pose = base.numbers(label["pose_y"], (len(ids), 3, 4), "pose_y", source)[grasped]
         held = ObjectPose(YCB[ids[grasped] - 1], pose) if pose.any() else None

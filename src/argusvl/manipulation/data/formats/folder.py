@@ -67,9 +67,8 @@ class HandFolder(HandData):
         joints, valid = base.parse_joints(rows, known, source, unit=self._unit, order=self._order)
         marks = None
         if hand.get("joints_px") is not None:
-            marks = base.shift_pixels(
-                to_our_order(hand.numbers("joints_px", (21, 2)), self._order), self._origin
-            )
+            marks = hand.numbers("joints_px", (21, 2))
+            marks = base.parse_marks(marks, origin=self._origin, order=self._order)
         return HandRecord(
             image=image,
             size=size,
