@@ -7,9 +7,9 @@ place of Swish, so that it suits small devices (https://github.com/tensorflow/tp
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -162,15 +162,7 @@ def load_network(file: Path) -> EfficientNetLite0:
     """
     try:
         state = load_pickled(file)
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, UnpicklingError) as error:
         raise CheckpointError(
             f"the weights cannot be read: {first_line(error)}",
             where=file,
