@@ -19,33 +19,33 @@ MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)
 K = camera_matrix(400, 400, 160, 120)
 ALL = np.ones(21, dtype=bool)
+MALFORMED = "malformed-hand-record"
 POSE = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.6]])
 
 
-def record(joints: np.ndarray, **changes: Any) -> HandRecord:
+def record(joints_m: np.ndarray, **changes: Any) -> HandRecord:
     values: dict[str, Any] = {
         "image": Path("a.jpg"),
         "size": SIZE,
         "camera": K,
         "side": "right",
-        "joints_m": joints,
+        "joints_m": joints_m,
         "joint_valid": ALL,
         "source": "hands.json: hands[3]",
     }
     return HandRecord(**values | changes)
 
 
-def test_a_good_hand_passes(make_hand: MakeHand) -> None:
+def test_a_good_hand_passes_and_a_picture_without_one(make_hand: MakeHand) -> None:
     joints = make_hand()
     seen = project(joints, K)
-    box = np.concatenate([seen.min(0), seen.max(0)])
-    held = ObjectPose("can", POSE)
-    good = record(joints, box_xyxy_px=box, joints_px=seen, held=held)
-    assert good.shows_hand
-
-
-def test_a_picture_without_a_hand_passes() -> None:
+    around, held = box(*seen.min(0), *seen.max(0)), ObjectPose("can", POSE)
+    assert record(joints, box_xyxy_px=around, joints_px=seen, held=held).shows_hand
     assert not record(np.full((21, 3), np.nan), joint_valid=~ALL).shows_hand
+
+
+def box(*corners: float) -> np.ndarray:
+    return np.array(corners, float)
 
 
 def one_joint(joints: np.ndarray, value: Any) -> np.ndarray:
@@ -66,10 +66,10 @@ def one_joint(joints: np.ndarray, value: Any) -> np.ndarray:
         (
             "box-out-of-bounds",
             "outside the image of 320×240",
-            lambda hand: {"box_xyxy_px": np.array([9.0, 9, 321, 99])},
+            lambda hand: {"box_xyxy_px": box(9, 9, 321, 99)},
         ),
-        ("box-inverted", "no area", lambda hand: {"box_xyxy_px": np.array([90.0, 9, 20, 99])}),
-        ("box-not-a-number", "finite", lambda hand: {"box_xyxy_px": np.array([9.0, 9, np.nan, 99])}),
+        ("box-inverted", "no area", lambda hand: {"box_xyxy_px": box(90, 9, 20, 99)}),
+        ("box-not-a-number", "finite", lambda hand: {"box_xyxy_px": box(9, 9, np.nan, 99)}),
         ("joints-not-a-number", "index_dip", lambda hand: {"joints_m": one_joint(hand, [0, np.nan, 1])}),
         ("joints-not-a-number", "index_dip", lambda hand: {"joints_m": one_joint(hand, np.inf)}),
         ("joints-behind-camera", "index_dip", lambda hand: {"joints_m": one_joint(hand, [0, 0, -0.5])}),
@@ -84,19 +84,11 @@ def one_joint(joints: np.ndarray, value: Any) -> np.ndarray:
         ("joints-other-unit", "millimetres read as centimetres", lambda hand: {"joints_m": hand * 10}),
         ("joints-other-unit", "metres read as millimetres", lambda hand: {"joints_m": hand / 1000}),
         ("hand-other-side", "declared a left hand", lambda hand: {"side": "left"}),
-        ("malformed-hand-record", "expected left or right", lambda hand: {"side": "Right"}),
-        ("malformed-hand-record", "expected [21, 3], got [20, 3]", lambda hand: {"joints_m": hand[:20]}),
-        (
-            "malformed-hand-record",
-            "a mirror",
-            lambda hand: {"held": ObjectPose("can", POSE * [[-1], [1], [1]])},
-        ),
-        ("malformed-hand-record", "stretched", lambda hand: {"held": ObjectPose("can", POSE * 2)}),
-        (
-            "malformed-hand-record",
-            "not before the camera",
-            lambda hand: {"held": ObjectPose("can", POSE * [1, 1, 1, -1])},
-        ),
+        (MALFORMED, "expected left or right", lambda hand: {"side": "Right"}),
+        (MALFORMED, "expected [21, 3], got [20, 3]", lambda hand: {"joints_m": hand[:20]}),
+        (MALFORMED, "a mirror", lambda hand: {"held": ObjectPose("can", POSE * [[-1], [1], [1]])}),
+        (MALFORMED, "stretched", lambda hand: {"held": ObjectPose("can", POSE * 2)}),
+        (MALFORMED, "not before the camera", lambda hand: {"held": ObjectPose("can", POSE * [1, 1, 1, -1])}),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_and_what_to_do(
@@ -104,33 +96,25 @@ def test_what_is_wrong_is_named_with_its_place_and_what_to_do(
 ) -> None:
     joints = make_hand()
     with pytest.raises(DataError) as caught:
-        record(
-            **{"joints": joints}
-            | {("joints" if k == "joints_m" else k): v for k, v in changes(joints).items()}
-        )
+        record(**{"joints_m": joints} | changes(joints))
     assert caught.value.slug == slug and said in caught.value.what
     assert caught.value.where == "hands.json: hands[3]" and caught.value.remedy
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 4.0])
-def test_a_camera_of_another_resolution_is_found_by_the_marked_joints(
+def test_a_camera_of_another_resolution_is_found_by_marked_joints_or_a_given_box(
     make_hand: MakeHand, scale: float
 ) -> None:
-    joints = make_hand(seed=1)
-    camera = PictureMap.resize(SIZE, (round(320 * scale), round(240 * scale))).camera(K)[0]
-    with pytest.raises(DataError, match=rf"{1 / scale:g} times K would fit") as caught:
-        record(joints, camera=camera, joints_px=project(joints, K), side=told_side(joints, ALL))
-    assert caught.value.slug == "camera-other-resolution"
-
-
-@pytest.mark.parametrize("scale", [0.5, 2.0, 4.0])
-def test_and_by_a_box_that_was_given(make_hand: MakeHand, scale: float) -> None:
     joints = make_hand()
     seen = project(joints, K)
     camera = PictureMap.resize(SIZE, (round(320 * scale), round(240 * scale))).camera(K)[0]
-    with pytest.raises(DataError, match="times as large as its box") as caught:
-        record(joints, camera=camera, box_xyxy_px=np.concatenate([seen.min(0), seen.max(0)]))
-    assert caught.value.slug == "camera-other-resolution"
+    for known, said in (
+        ({"joints_px": seen}, f"{1 / scale:g} times K would fit"),
+        ({"box_xyxy_px": box(*seen.min(0), *seen.max(0))}, "times as large as its box"),
+    ):
+        with pytest.raises(DataError, match=said) as caught:
+            record(joints, camera=camera, **known)
+        assert caught.value.slug == "camera-other-resolution"
 
 
 def test_and_by_the_picture_alone_only_if_it_is_too_large(make_hand: MakeHand) -> None:
@@ -179,12 +163,7 @@ def test_orders_bring_each_joint_to_its_place() -> None:
     mano += [names[finger][3] for finger in fingers]
     interhand = [name for finger in fingers for name in names[finger][::-1]] + ["wrist"]
     rhd = ["wrist", *interhand[:-1]]
-    for order, written in (
-        ("mano", mano),
-        ("interhand", interhand),
-        ("rhd", rhd),
-        ("openpose", list(JOINTS)),
-    ):
+    for order, written in {"mano": mano, "interhand": interhand, "rhd": rhd, "openpose": JOINTS}.items():
         assert tuple(to_our_order(np.array(written), order)) == JOINTS
     with pytest.raises(DataError, match="did you mean 'openpose'"):
         to_our_order(np.arange(21), "openpos")

@@ -14,36 +14,19 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.manipulation.data.augmentation import NO_CHANGE, HandAugmentation
 from argusvl.manipulation.data.checking import told_side
 from argusvl.manipulation.data.dataset import MEAN, STD, CropSettings, HandDataset, collate, cut_out, usable
-from argusvl.manipulation.data.reading import FORMATS, open_hands
+from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.data.records import HandRecord
-from argusvl.synthetic.hands.camera import project
 
 SETTINGS = CropSettings(size=96, margin=1.25)
 STRONG = HandAugmentation(
-    rotation=180,
-    scale=0.4,
-    shift=0.1,
-    colour=0.4,
-    blur=0.5,
-    noise=0.05,
-    erase=0.5,
-    greyscale=0.3,
-    texture=0.5,
+    **{"rotation": 180, "scale": 0.4, "shift": 0.1, "colour": 0.4, "blur": 0.5, "noise": 0.05},
+    **{"erase": 0.5, "greyscale": 0.3, "texture": 0.5},
 )
 
 
 @pytest.fixture(scope="module")
 def records(hand_folder: Path) -> list[HandRecord]:
     return list(open_hands(hand_folder / "train", "folder", {}))
-
-
-def test_after_any_change_the_joints_are_seen_where_their_labels_are(records: list[HandRecord]) -> None:
-    dataset = HandDataset(records, SETTINGS, STRONG, seed=3)
-    for epoch in range(3):
-        dataset.set_epoch(epoch)
-        for index in range(len(dataset)):
-            view = dataset[index].view
-            assert np.abs(project(view.joints_m, view.camera) - view.joints_px).max() <= 0.01
 
 
 def test_every_crop_shows_a_right_hand(records: list[HandRecord]) -> None:
@@ -68,23 +51,14 @@ def test_a_picture_that_was_resized_before_is_refused(records: list[HandRecord],
         cut_out(replace(records[0], image=tmp_path / "half.png"), SETTINGS)
 
 
-def test_predictions_go_back_to_the_pictures_camera(records: list[HandRecord]) -> None:
-    for record in records[:4]:
-        crop = cut_out(record, SETTINGS, STRONG, np.random.default_rng(0))
-        np.testing.assert_allclose(crop.view.joints_m @ crop.view.turn, record.joints_m, atol=1e-9)
-
-
 def test_the_same_seed_epoch_and_index_give_the_same_crop(records: list[HandRecord]) -> None:
     first, again = (HandDataset(records, SETTINGS, STRONG, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first[3].pixels, again[3].pixels)
     again.set_epoch(1)
     assert not np.array_equal(first[3].pixels, again[3].pixels)
     assert first.fingerprint() == again.fingerprint()
-    for change in (
-        {"contact": np.ones(21, bool)},
-        {"box_xyxy_px": np.array([0.0, 0, 200, 200])},
-        {"held": None},
-    ):
+    box = np.array([0.0, 0, 200, 200])
+    for change in ({"contact": np.ones(21, bool)}, {"box_xyxy_px": box}, {"held": None}):
         others = [replace(records[0], **change), *records[1:]]
         assert first.fingerprint() != HandDataset(others, SETTINGS).fingerprint()
 
@@ -117,7 +91,6 @@ def test_options_of_a_reader_are_checked(hand_folder: Path) -> None:
     with pytest.raises(DataError, match="not the data set's folder") as wrong_level:
         open_hands(hand_folder, "folder", {})
     assert "train" in str(wrong_level.value.remedy)
-    assert set(FORMATS) == {"folder", "freihand", "dexycb", "coco"}
 
 
 def test_noise_on_the_input_falls_to_nothing(records: list[HandRecord]) -> None:
