@@ -15,7 +15,7 @@ from argusvl.manipulation.data.formats.folder import HandFolder
 from argusvl.synthetic import draw_set, hands, processes
 from argusvl.synthetic.hands.camera import project
 
-IMAGES = 24
+IMAGES = 12
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +44,23 @@ def test_the_set_is_read_again_and_passes_all_checks(drawn: Path) -> None:
             np.testing.assert_allclose(record.held.camera_from_object, scene.pose, atol=1e-7)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_more_pictures_change_none(
-    drawn: Path, tmp_path: Path
-) -> None:
-    hands.generate(tmp_path / "fewer", images=6, seed=2, width=128, height=112)
-    hands.generate(tmp_path / "other", images=6, seed=3, width=128, height=112)
-    lines = [(folder / "hands.json").read_text().splitlines()[1:7] for folder in (drawn, tmp_path / "fewer")]
+def test_a_picture_hangs_on_seed_and_number_alone(drawn: Path, tmp_path: Path) -> None:
+    hands.generate(tmp_path / "fewer", images=3, seed=2, width=128, height=112)
+    hands.generate(tmp_path / "other", images=3, seed=3, width=128, height=112)
+    lines = [(folder / "hands.json").read_text().splitlines()[1:4] for folder in (drawn, tmp_path / "fewer")]
     assert [line.rstrip(",") for line in lines[0]] == [line.rstrip(",") for line in lines[1]]
-    for index in range(6):
-        name = f"images/{index:06d}.jpg"
-        picture = (tmp_path / "fewer" / name).read_bytes()
-        assert picture == (drawn / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+    names = [f"images/{index:06d}.jpg" for index in range(3)]
+    ours, fewer, other = (
+        [(folder / name).read_bytes() for name in names]
+        for folder in (drawn, tmp_path / "fewer", tmp_path / "other")
+    )
+    assert ours == fewer and len({*ours, *other}) == 6
 
 
 def test_several_processes_draw_the_same_bytes_as_one(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_CHUNK", 4)
+    monkeypatch.setattr(processes, "_CHUNK", 3)
     monkeypatch.setattr(processes, "_MIN_CHUNKS_A_PROCESS", 2)
     hands.generate(tmp_path / "set", images=IMAGES, seed=2, width=128, height=112, workers=2)
     for file in (file for file in drawn.rglob("*") if file.is_file()):
@@ -97,12 +97,12 @@ def test_backgrounds_are_taken_from_a_folder(tmp_path: Path) -> None:
     photographs = tmp_path / "photographs"
     (photographs / "rooms").mkdir(parents=True)
     Image.new("RGB", (300, 200), (255, 0, 255)).save(photographs / "rooms" / "a.png")
-    hands.generate(tmp_path / "set", images=16, seed=1, width=112, height=112, backgrounds=photographs)
+    hands.generate(tmp_path / "set", images=8, seed=1, width=112, height=112, backgrounds=photographs)
     shares = []
     for file in sorted((tmp_path / "set" / "images").iterdir()):
         red, green, blue = np.moveaxis(np.asarray(Image.open(file)).astype(int), -1, 0)
         shares.append(((red > green + 60) & (blue > green + 60)).mean())
-    assert sum(share > 0.2 for share in shares) >= 5
+    assert sum(share > 0.2 for share in shares) >= 3
 
 
 def test_the_command_draws_hands(tmp_path: Path) -> None:

@@ -26,9 +26,8 @@ ALL = np.ones(21, bool)
 
 def some_hand(seed: int) -> tuple[np.random.Generator, HandShape]:
     generator = np.random.default_rng(seed)
-    return generator, MODEL.shape(
-        generator.standard_normal(MODEL.num_shapes).clip(-2, 2), generator.uniform(0.85, 1.15)
-    )
+    person = generator.standard_normal(MODEL.num_shapes).clip(-2, 2)
+    return generator, MODEL.shape(person, generator.uniform(0.85, 1.15))
 
 
 def joints_of(shape: HandShape, pose: Pose) -> np.ndarray:
@@ -89,17 +88,14 @@ def test_the_thumb_crosses_the_palm() -> None:
     assert joints_of(shape, across)[4, 2] > 0.005  # before it
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_poses_keep_the_limits_and_go_through_nothing(seed: int) -> None:
     generator, shape = some_hand(seed)
     grasp = random_grasp(generator, MODEL, shape) if seed % 2 else None
     pose = random_pose(generator, MODEL, shape) if grasp is None else grasp.pose
-    for angles, limits in (
-        (pose.flexion, FLEXION_LIMITS),
-        (pose.spread, SPREAD_LIMITS),
-        (pose.wrist, WRIST_LIMITS),
-    ):
-        assert (angles >= limits[..., 0] - 1e-9).all() and (angles <= limits[..., 1] + 1e-9).all()
+    angles = np.concatenate([pose.flexion.ravel(), pose.spread, pose.wrist])
+    limits = np.concatenate([FLEXION_LIMITS.reshape(-1, 2), SPREAD_LIMITS, WRIST_LIMITS])
+    assert (angles >= limits[:, 0] - 1e-9).all() and (angles <= limits[:, 1] + 1e-9).all()
     joints = joints_of(shape, pose)
     assert (bends(joints) <= np.rad2deg(FLEXION_LIMITS[1:, 1:, 1]) + 1).all()
     assert overlap(joints[None])[0] < 0.008
@@ -125,7 +121,7 @@ def test_overlap_knows_a_finger_in_a_finger() -> None:
     assert overlap(joints[None])[0] < 0.004 < 0.01 < overlap(crossed[None])[0]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_what_is_held_is_touched_from_two_sides(seed: int) -> None:
     generator, shape = some_hand(100 + seed)
     grasp = random_grasp(generator, MODEL, shape)
@@ -146,17 +142,12 @@ def test_fingers_close_until_they_touch() -> None:
     generator, shape = some_hand(7)
     pose = curled(generator, np.full((1, 4), 0.05), np.array([0.3]), shake=0).limited()[0]
     axis_across = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
-    thick, thin = (
-        closed(
-            np.random.default_rng(0),
-            MODEL,
-            shape,
-            Grasp(
-                pose, Primitive("cylinder", (radius, 0.3)), axis_across, np.array([0, 0.085, radius + 0.02])
-            ),
-        )
-        for radius in (0.035, 0.012)
-    )
+
+    def around(radius: float) -> Grasp:
+        solid, centre = Primitive("cylinder", (radius, 0.3)), np.array([0, 0.085, radius + 0.02])
+        return closed(np.random.default_rng(0), MODEL, shape, Grasp(pose, solid, axis_across, centre))
+
+    thick, thin = around(0.035), around(0.012)
     assert (thin.pose.flexion[1:, :2].sum(-1) > thick.pose.flexion[1:, :2].sum(-1) + 0.2).all()
     for grasp in (thick, thin):
         vertices = MODEL.skin(shape, MODEL.place(shape, grasp.pose.turns(shape)))

@@ -21,35 +21,29 @@ def records(folder: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("several") / "set"
-    draw_set("hand-scenes", folder, images=40, seed=5)
+    draw_set("hand-scenes", folder, images=24, seed=5)
     return folder
 
 
-def test_pictures_show_several_hands_or_none_in_boxes_of_the_picture(drawn: Path) -> None:
+def test_pictures_show_several_hands_small_and_large_or_none(drawn: Path) -> None:
     found = records(drawn)
     counts = {len(record["objects"]) for record in found}
-    assert len(found) == 40 and {0, 1, 2} <= counts
+    assert len(found) == 24 and {0, 1, 2} <= counts
+    sides = []
     for record in found:
         with Image.open(drawn / record["images"][0]) as picture:
             assert picture.size == (384, 320)
         for entry in record["objects"]:
             left, top, right, bottom = entry["bbox_2d"]
             assert 0 <= left < right <= 384 and 0 <= top < bottom <= 320 and entry["desc"] == "hand"
-
-
-def test_hands_are_small_and_large(drawn: Path) -> None:
-    sides = [
-        max(e["bbox_2d"][2] - e["bbox_2d"][0], e["bbox_2d"][3] - e["bbox_2d"][1])
-        for record in records(drawn)
-        for e in record["objects"]
-    ]
+            sides.append(max(right - left, bottom - top))
     assert min(sides) < 50 < 150 < max(sides)
 
 
 def test_a_picture_depends_on_its_number_and_seed_alone(drawn: Path, tmp_path: Path) -> None:
-    draw_set("hand-scenes", tmp_path / "few", images=3, seed=5)
-    draw_set("hand-scenes", tmp_path / "other", images=3, seed=6)
-    for k in range(3):
+    draw_set("hand-scenes", tmp_path / "few", images=2, seed=5)
+    draw_set("hand-scenes", tmp_path / "other", images=2, seed=6)
+    for k in range(2):
         name = f"images/{k:06d}.jpg"
         assert (tmp_path / "few" / name).read_bytes() == (drawn / name).read_bytes()
         assert (tmp_path / "other" / name).read_bytes() != (drawn / name).read_bytes()
@@ -58,13 +52,12 @@ def test_a_picture_depends_on_its_number_and_seed_alone(drawn: Path, tmp_path: P
 def test_they_stand_on_the_users_photographs_and_in_chinese(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (500, 400), (10, 200, 30)).save(tmp_path / "photos" / "green.png")
-    draw_set(
-        "hand-scenes", tmp_path / "set", images=12, seed=1, backgrounds=tmp_path / "photos", language="zh"
-    )
+    options = {"backgrounds": tmp_path / "photos", "language": "zh"}
+    draw_set("hand-scenes", tmp_path / "set", images=8, seed=1, **options)
     assert {e["desc"] for record in records(tmp_path / "set") for e in record["objects"]} == {"手"}
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["source"]["options"]["backgrounds"] == 1
     corners = [np.asarray(Image.open(p))[2, 2] for p in sorted((tmp_path / "set/images").glob("0*.jpg"))]
-    assert sum(int(c[1]) > int(c[0]) + 40 and int(c[1]) > int(c[2]) + 40 for c in corners) >= 5
+    assert sum(int(c[1]) > int(c[0]) + 40 and int(c[1]) > int(c[2]) + 40 for c in corners) >= 3
     with pytest.raises(DataError, match="no such folder"):
         draw_set("hand-scenes", tmp_path / "none", images=1, seed=1, backgrounds=tmp_path / "set" / "nothing")
