@@ -17,31 +17,22 @@ from argusvl.manipulation.measure.evaluation import evaluate_dataset
 from argusvl.manipulation.predict import HandPredictor
 from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.synthetic.hands import generate
-from argusvl.tasks import task_at
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
-
-MOST_BYTES = 12 * 2**20
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "hands"
-    generate(folder, images=40, seed=77, workers=1)
+    generate(folder, images=24, seed=77, workers=1)
     return folder
-
-
-def test_it_is_small_and_says_its_task() -> None:
-    folder = MODELS["argus-hand"]
-    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= MOST_BYTES
-    assert task_at("argus-hand") == "manipulation"
 
 
 def test_it_finds_hands_that_it_has_not_seen(drawn: Path) -> None:
     predictor = HandPredictor.from_pretrained("argus-hand")
     assets = HandAssets.load(MODELS["argus-hand"])
     dataset = HandDataset(list(open_hands(drawn, "folder", {})), assets.crop)
-    figures = evaluate_dataset(predictor.model, dataset, assets.mean_pose, batch_size=20).figures
+    figures = evaluate_dataset(predictor.model, dataset, assets.mean_pose, batch_size=12).figures
     assert figures.collapsed == ()
     relative, aligned = (figures.figures[name] for name in ("mpjpe_root", "mpjpe_pa"))
     assert relative.value < relative.mean_pose / 2
