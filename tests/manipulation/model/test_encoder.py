@@ -40,10 +40,9 @@ def test_strides_are_4_8_16_and_32() -> None:
         SmallEncoder(HandConfig()),
         EfficientNetEncoder(HandConfig(encoder="efficientnet-lite0")),
     ):
+        sides = zip(encoder.widths, (32, 16, 8, 4), strict=True)
         maps = encoder(torch.zeros(1, 3, 128, 128))
-        assert [tuple(m.shape) for m in maps] == [
-            (1, width, side, side) for width, side in zip(encoder.widths, (32, 16, 8, 4), strict=True)
-        ]
+        assert [tuple(m.shape) for m in maps] == [(1, width, side, side) for width, side in sides]
 
 
 def test_efficientnet_has_its_packaged_weights_and_running_statistics() -> None:
@@ -65,12 +64,10 @@ def test_first_stages_are_frozen_and_keep_no_graph(stages: int) -> None:
     network = model.encoder.network
     maps = network.feature_maps(crops()[1])
     assert [m.requires_grad for m in maps] == [number >= stages for number in range(7)]
-    before = {name: p.clone() for name, p in network.named_parameters()}
-    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
-    (maps[-1].sum() + sum(p.sum() for p in model.heads.parameters())).backward()
-    assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
     assert network._conv_stem.weight.requires_grad == (stages == 0)
-    assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
+    if stages < 7:
+        maps[-1].sum().backward()
+    assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
 
 
 def test_efficientnet_may_end_at_stride_16(make_batch: Make) -> None:
@@ -79,10 +76,9 @@ def test_efficientnet_may_end_at_stride_16(make_batch: Make) -> None:
     pixels = make_batch(2)["pixel_values"]
     for ours, theirs in zip(part.encoder(pixels), whole.encoder(pixels)[:3], strict=True):
         assert torch.equal(ours, theirs)
-    maps = [
-        [tuple(m.shape[1:]) for m in model.decoder.neck(model.encoder(pixels))] for model in (whole, part)
-    ]
-    assert maps[0] == maps[1] == [(8, 16, 16), (16, 8, 8), (32, 4, 4), (32, 2, 2)]
+    for model in (whole, part):
+        maps = model.decoder.neck(model.encoder(pixels))
+        assert [tuple(m.shape[1:]) for m in maps] == [(8, 16, 16), (16, 8, 8), (32, 4, 4), (32, 2, 2)]
     assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters()) / 2
 
 
@@ -168,10 +164,8 @@ def test_what_is_no_vit_is_refused(tmp_path: Path) -> None:
         new_model(tmp_path)
     folder = vit_folder(tmp_path / "vit")
     weights = load_file(folder / "model.safetensors")
-    name = next(iter(weights))
-    save_file(
-        weights | {name: weights[name] * torch.nan}, folder / "model.safetensors", metadata={"format": "pt"}
-    )
+    broken = {name: value * torch.nan for name, value in weights.items()}
+    save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="not finite"):
         new_model(folder)
     (folder / "model.safetensors").unlink()

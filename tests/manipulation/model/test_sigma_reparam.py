@@ -72,9 +72,6 @@ def test_conversion_and_merging_keep_what_is_computed() -> None:
     trained = network(inputs)
     merge_linears(network)
     assert not any(isinstance(m, SigmaLinear) for m in network.modules())
-    assert all(
-        type(m) is not nn.Linear or set(m.state_dict()) <= {"weight", "bias"} for m in network.modules()
-    )
     torch.testing.assert_close(network(inputs), trained)
 
 

@@ -21,15 +21,12 @@ def test_dexycb_has_64_columns_in_millimetres(tmp_path: Path, make_hand: MakeHan
     lines = [line.split(",") for line in (tmp_path / "r.txt").read_text(encoding="utf-8").splitlines()]
     assert [len(line) for line in lines] == [64, 64] and [line[0] for line in lines] == ["7", "3"]
     assert float(lines[0][3]) == pytest.approx(joints[7][0, 2] * 1000, abs=1e-3) and float(lines[0][3]) > 300
-    for line in lines:
-        np.testing.assert_allclose(
-            np.array(line[1:], float).reshape(21, 3) / 1000, joints[int(line[0])], atol=1e-6
-        )
+    for number, *values in lines:
+        written = np.array(values, float).reshape(21, 3) / 1000
+        np.testing.assert_allclose(written, joints[int(number)], atol=1e-6)
 
 
-def test_freihand_has_joints_and_vertices_of_each_sample_in_metres(
-    tmp_path: Path, make_hand: MakeHand
-) -> None:
+def test_freihand_has_joints_and_vertices_in_metres(tmp_path: Path, make_hand: MakeHand) -> None:
     joints = np.stack([make_hand(seed=k) for k in range(3)])
     write_freihand_results(tmp_path / "pred.json", joints)
     written, vertices = json.loads((tmp_path / "pred.json").read_text(encoding="utf-8"))

@@ -39,6 +39,10 @@ def predicted(joints: np.ndarray) -> HandPrediction:
     return HandPrediction(joints, joints, ones, steps, ones, -1, np.eye(3, 4))
 
 
+def crops(hand_folder: Path) -> HandDataset:
+    return HandDataset(list(open_hands(hand_folder / "val", "folder", {})), CropSettings(64, 1.25))
+
+
 def test_joints_are_drawn_in_their_fingers_colour() -> None:
     joints = np.stack(np.meshgrid(np.arange(7) * 30.0 + 20, np.arange(3) * 60.0 + 20), -1).reshape(-1, 2)
     picture = np.asarray(draw_skeleton(Image.new("RGB", (220, 160)), joints, width=3))
@@ -87,7 +91,7 @@ class Attending(nn.Module):
 def test_attention_is_where_it_was_paid(
     fine: int, coarse_rounded: Callable[..., float], hand_folder: Path
 ) -> None:
-    crop = HandDataset(list(open_hands(hand_folder / "val", "folder", {})), CropSettings(64, 1.25))[0]
+    crop = crops(hand_folder)[0]
     coarse = int(coarse_rounded(fine / 2))
     model = Attending(fine**2 + coarse**2)
     found = attention_of(model, crop)
@@ -102,7 +106,7 @@ def test_attention_is_where_it_was_paid(
 
 
 def test_the_gallery_holds_the_best_and_the_worst(hand_folder: Path, tmp_path: Path) -> None:
-    dataset = HandDataset(list(open_hands(hand_folder / "val", "folder", {})), CropSettings(64, 1.25))
+    dataset = crops(hand_folder)
     found, errors = [], []
     for index in range(len(dataset)):
         crop = dataset[index]
