@@ -23,7 +23,7 @@ K = [[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]]
 def root(tmp_path: Path, make_hand: MakeHand) -> Path:
     hands = [make_hand(seed=k) for k in range(3)]
     values = {"K": [K] * 3, "xyz": [hand.tolist() for hand in hands]}
-    root = tmp_path / "FreiHAND_pub_v2"
+    root = tmp_path / "FreiHAND_xyz"  # a name that a file of it has, too
     for part, versions in (("training", 4), ("evaluation", 1)):
         (root / part / "rgb").mkdir(parents=True)
         for number in range(3 * versions):

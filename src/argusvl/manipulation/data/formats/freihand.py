@@ -65,9 +65,10 @@ class FreiHand(HandData):
         version, sample = divmod(index, self._samples)
         number = sample + VERSIONS.index(self._versions[version]) * self._samples
         image = self.root / self._part / "rgb" / f"{number:08d}.jpg"
-        source = f"{self.root / f'{self._part}_xyz.json'}[{sample}]"
+        source = f"{self.root / self._part}_xyz.json[{sample}]"
         base.require_size(SIZE, size := base.picture_size(image), image)
-        camera = base.parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
+        of_camera = f"{self.root / self._part}_K.json[{sample}]"
+        camera = base.parse_camera(self._lists["K"][sample], of_camera, "centre")
         written = base.numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
         joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
         return HandRecord(
