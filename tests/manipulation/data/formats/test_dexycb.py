@@ -149,16 +149,10 @@ def test_frames_that_are_missing_or_damaged_are_errors_and_never_noise(
     assert caught.value.slug == "missing-image"
 
 
-def test_a_folder_of_another_level_is_told_which_to_name(dexycb_skeleton: Path) -> None:
-    for wrong in (
-        dexycb_skeleton / "20200709-subject-01",
-        dexycb_skeleton / "calibration" / "intrinsics",
-        dexycb_skeleton.parent,
-    ):
-        with pytest.raises(DataError) as caught:
-            DexYcb(wrong, "s0", "train")
-        assert caught.value.slug == "hand-data-wrong-folder"
-        assert caught.value.remedy == f"name {dexycb_skeleton}"
+def test_another_folder_and_another_setup_are_refused(dexycb_skeleton: Path) -> None:
+    with pytest.raises(DataError, match="not the data set's folder") as caught:
+        DexYcb(dexycb_skeleton / "20200709-subject-01", "s0", "train")
+    assert caught.value.remedy == f"name {dexycb_skeleton}"
     with pytest.raises(DataError, match="no such folder"):
         DexYcb(dexycb_skeleton / "nowhere", "s0", "train")
     with pytest.raises(DataError, match="field 'setup'"):
