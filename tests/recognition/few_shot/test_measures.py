@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
@@ -14,6 +14,7 @@ from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 scores = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=30).map(np.array)
 
 
+@settings(max_examples=40)
 @given(scores, scores)
 def test_fpr95_is_that_of_the_curve(known: np.ndarray, unknown: np.ndarray) -> None:
     truth = np.repeat([1, 0], [len(known), len(unknown)])
@@ -30,6 +31,7 @@ def test_oscr_by_hand() -> None:
     assert oscr(known, correct, unknown) == pytest.approx(0.5 * 1 / 3 + 0.5 * 2 / 3)
 
 
+@settings(max_examples=40)
 @given(scores, scores)
 def test_oscr_with_perfect_classes_is_auroc(known: np.ndarray, unknown: np.ndarray) -> None:
     assert oscr(known, np.ones(len(known), bool), unknown) == pytest.approx(auroc(known, unknown))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -60,14 +59,19 @@ def stage(name: str, run: Callable[..., Any], **changes: Any) -> Stage[Any]:
     return Stage(name=name, run=run, **(values | changes))
 
 
+NAMES: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("caption", caption),
+    ("detect", detect),
+    ("embed", embed),
+)
+
+
 def three(**changes: Any) -> list[Stage[Any]]:
     return [stage("caption", caption, **changes), stage("detect", detect), stage("embed", embed)]
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def draw(folder: Path) -> Path:
     """Ten pictures of different sizes; number 4 is cut off, one name is not ASCII."""
-    folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(10):
         file = folder / f"{number}{'é' if number == 7 else ''}.png"
@@ -75,6 +79,27 @@ def pictures(tmp_path: Path) -> Path:
         if number == 4:
             file.write_bytes(file.read_bytes()[:50])
     return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return draw(tmp_path / "pictures")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a run of three stages that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_stages(draw(folder / "pictures"), folder / "out", three())
+    return contents(folder / "out")
+
+
+def written(out: Path, files: Mapping[str, bytes]) -> Path:
+    """A folder of such files."""
+    out.mkdir()
+    for name, data in files.items():
+        (out / name).write_bytes(data)
+    return out
 
 
 def results(out: Path) -> dict[str, Any]:
@@ -158,8 +183,9 @@ class Cut(BaseException):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 6, 7, 9])
-def test_an_interrupted_run_goes_on_at_its_batch(pictures: Path, tmp_path: Path, after: int) -> None:
-    run_stages(pictures, tmp_path / "whole", three())
+def test_an_interrupted_run_goes_on_at_its_batch(
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes], after: int
+) -> None:
     calls = [0]
 
     def cut(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,41 +205,32 @@ def test_an_interrupted_run_goes_on_at_its_batch(pictures: Path, tmp_path: Path,
     report = run_stages(pictures, tmp_path / "out", stages)
     assert sum(s.resumed for s in report.stages) == {0: 0, 1: 3, 3: 9, 4: 10, 6: 16, 7: 19, 9: 25}[after]
     assert loads == ["caption", "detect", "embed"][(after >= 4) + (after >= 7) :]
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "out") == whole
 
 
-NAMES: Sequence[tuple[str, Callable[..., Any]]] = (("caption", caption), ("detect", detect), ("embed", embed))
-
-
-def test_whatever_a_kill_leaves_of_a_batch_is_cut_away(pictures: Path, tmp_path: Path) -> None:
-    run_stages(pictures, tmp_path / "whole", three())
-    whole = contents(tmp_path / "whole")
+def test_whatever_a_kill_leaves_of_a_batch_or_of_a_plan_is_cut_away(
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
     rng = random.Random(0)
     for trial in range(8):
-        out = tmp_path / f"out{trial}"
-        shutil.copytree(tmp_path / "whole", out)
+        left = dict(whole)
         # As if the last stage had been killed somewhere between its lines.
-        lines = whole["3-embed.jsonl"]
-        (out / "3-embed.jsonl").unlink()
-        (out / "3-embed.jsonl.part").write_bytes(lines[: rng.randrange(len(lines) + 1)])
+        lines = left.pop("3-embed.jsonl")
+        left["3-embed.jsonl.part"] = lines[: rng.randrange(len(lines) + 1)]
+        out = written(tmp_path / f"out{trial}", left)
         run_stages(pictures, out, three())
         assert contents(out) == whole
-
-
-def test_what_a_kill_has_left_of_a_plan_goes(pictures: Path, tmp_path: Path) -> None:
-    run_stages(pictures, tmp_path / "whole", three())
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".pipeline.json.k1ll3d.part").write_text('{"format"')
-    run_stages(pictures, tmp_path / "out", three())
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    out = written(tmp_path / "out", {".pipeline.json.k1ll3d.part": b'{"format"'})
+    run_stages(pictures, out, three())
+    assert contents(out) == whole
 
 
 @pytest.mark.parametrize("stages", ["caption", ["caption"], [3], [None], [["name"]], [{}]])
-def test_a_plan_whose_stages_are_damaged_is_an_error(pictures: Path, tmp_path: Path, stages: Any) -> None:
-    out = tmp_path / "out"
-    run_stages(pictures, out, three()[:1])
-    file = out / "pipeline.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"stages": stages}))
+def test_a_plan_whose_stages_are_damaged_is_an_error(
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes], stages: Any
+) -> None:
+    plan = json.loads(whole["pipeline.json"]) | {"stages": stages}
+    out = written(tmp_path / "out", whole | {"pipeline.json": json.dumps(plan).encode()})
     with pytest.raises(DataError, match=r"pipeline\.json: cannot be read"):
         run_stages(pictures, out, three()[:1])
 
@@ -280,10 +297,12 @@ def test_a_wrong_result_is_named(pictures: Path, tmp_path: Path, run: Callable[.
         run_stages(pictures, tmp_path / "out", [stage("odd", run)])
 
 
-def test_a_picture_that_changes_between_stages_is_named(pictures: Path, tmp_path: Path) -> None:
-    run_stages(pictures, tmp_path / "out", three()[:1])
+def test_a_picture_that_changes_between_stages_is_named(
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    out = written(tmp_path / "out", {name: whole[name] for name in ("pipeline.json", "1-caption.jsonl")})
     Image.new("RGB", (99, 9)).save(pictures / "3.png")
-    report = run_stages(pictures, tmp_path / "out", three())
+    report = run_stages(pictures, out, three())
     assert [(q.path, q.stage, q.reason) for q in report.quarantined[1:]] == [
         ("3.png", "detect", "the file has changed since stage 'caption'")
     ]
@@ -297,21 +316,18 @@ def test_a_picture_that_changes_between_stages_is_named(pictures: Path, tmp_path
     ],
 )
 def test_a_run_with_other_settings_is_refused(
-    pictures: Path, tmp_path: Path, change: dict[str, Any], words: str
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes], change: dict[str, Any], words: str
 ) -> None:
-    out = tmp_path / "out"
-    run_stages(pictures, out, three())
-    before = contents(out)
+    out = written(tmp_path / "out", whole)
     with pytest.raises(DataError, match=words):
         run_stages(pictures, out, three(**change))
-    assert contents(out) == before
+    assert contents(out) == whole
 
 
-def test_a_run_on_other_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:
-    run_stages(pictures, tmp_path / "out", three())
+def test_a_run_on_other_pictures_is_refused(pictures: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
     (pictures / "0.png").rename(pictures / "00.png")
     with pytest.raises(DataError, match="other pictures \\(10 then, 10 now"):
-        run_stages(pictures, tmp_path / "out", three())
+        run_stages(pictures, written(tmp_path / "out", whole), three())
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(pictures: Path) -> None:
@@ -320,8 +336,9 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(pictures: Path) -> 
     assert len(list(pictures.iterdir())) == 10
 
 
-def test_a_full_disk_is_reported(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_stages(pictures, tmp_path / "whole", three())
+def test_a_full_disk_is_reported(
+    pictures: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, left = appending.write_all, [5]
 
     def full(stream: Any, data: bytes) -> None:
@@ -336,7 +353,7 @@ def test_a_full_disk_is_reported(pictures: Path, tmp_path: Path, monkeypatch: py
         run_stages(pictures, tmp_path / "out", three())
     monkeypatch.undo()
     run_stages(pictures, tmp_path / "out", three())
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "out") == whole
 
 
 def test_a_second_process_is_kept_out(pictures: Path, tmp_path: Path) -> None:
@@ -347,9 +364,8 @@ def test_a_second_process_is_kept_out(pictures: Path, tmp_path: Path) -> None:
         run_stages(pictures, tmp_path / "out", [stage("caption", intrude)])
 
 
-def test_a_damaged_line_is_named(pictures: Path, tmp_path: Path) -> None:
-    run_stages(pictures, tmp_path / "out", three())
-    file = tmp_path / "out" / "1-caption.jsonl"
-    file.write_bytes(file.read_bytes().replace(b'"status": "done"', b'"status": "quarantined"', 1))
+def test_a_damaged_line_is_named(pictures: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
+    damaged = whole["1-caption.jsonl"].replace(b'"status": "done"', b'"status": "quarantined"', 1)
+    out = written(tmp_path / "out", whole | {"1-caption.jsonl": damaged})
     with pytest.raises(DataError, match="1-caption.jsonl, line 1: the line is damaged"):
-        run_stages(pictures, tmp_path / "out", three())
+        run_stages(pictures, out, three())

@@ -61,6 +61,11 @@ def load_with_views(spec: str, views: str, *, device: str) -> Backbone:
     return with_views(load_backbone(spec, device=device), views)
 
 
+def own_view(backbone: Backbone) -> Backbone:
+    """The backbone that gives the first view: whose network it is, whatever the views."""
+    return backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+
+
 class ViewedBackbone:
     """Backbones of one network and different sizes, each on a picture and its mirror image.
 

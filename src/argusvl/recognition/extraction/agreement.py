@@ -13,7 +13,7 @@ from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import read_image_file
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
-from argusvl.recognition.backbones.views import ViewedBackbone
+from argusvl.recognition.backbones.views import own_view
 from argusvl.recognition.decoding import Lane, decode_bytes, is_scaled
 
 LEAST_AGREEMENT = 0.9
@@ -41,7 +41,7 @@ def require_agreement(backbone: Backbone, root: Path, paths: Sequence[str], *, p
             batch.append(backbone.preprocess(decode_bytes(data, path, lane, backbone.decode_side_px)))
     if len(files) < 2:  # of one picture there is no most alike one, and no time to gain
         return
-    first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+    first = own_view(backbone)
     answer = "first class" if isinstance(first, Classifying) else "most alike picture"
     exact, scaled = (_first_answers(first, _vectors(backbone, batch)) for batch in pixels.values())
     same = exact == scaled

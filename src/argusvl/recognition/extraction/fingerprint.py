@@ -13,7 +13,7 @@ from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
 from argusvl.recognition.decoding import Lane, decoder_versions
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class StoreFingerprint:
     """What decides the vectors. Vectors of stores with equal fingerprints may be compared and put together.
 
@@ -25,10 +25,8 @@ class StoreFingerprint:
     decoder: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, and the same whether it was read from a file or not."""
-        values = {"backbone": asdict(self.backbone), "lane": self.lane, "decoder": dict(self.decoder)}
-        plain: dict[str, Any] = json.loads(json.dumps(values))
-        return plain
+        """JSON-ready."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -36,16 +34,11 @@ class StoreFingerprint:
         backbone = BackboneFingerprint(**values["backbone"])
         return cls(backbone=backbone, lane=values["lane"], decoder=values["decoder"])
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StoreFingerprint) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash(json.dumps(self.to_dict(), sort_keys=True))
-
 
 def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
-    """What a store of this backbone's vectors says."""
-    return StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
+    """What a store of this backbone's vectors says, in the very values that its file gives back."""
+    values = asdict(StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane)))
+    return StoreFingerprint.from_dict(json.loads(json.dumps(values)))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from argusvl.recognition.extraction.shards import Rows
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import find_classifier
 from argusvl.recognition.few_shot.conformal import held_out_scores, prediction_sets, strangeness_limit
-from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
+from argusvl.recognition.few_shot.enrolment import SupportStore
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
 
@@ -74,7 +74,12 @@ class FewShotClassifier:
 
     def __init__(self, store: SupportStore, backbone: Backbone, options: ClassifyOptions) -> None:
         store.require(backbone)
-        require_classes(store)
+        if len(store.classes) < 2:
+            raise ConfigError(
+                f"{len(store.classes)} class is enrolled",
+                where=store.folder,
+                remedy="enrol another class; with one there is nothing to tell it from",
+            )
         self.store, self.backbone = store, backbone
         self._options = options
         self._features = FeatureMap(options.features, backbone)

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from argusvl.core.errors import DataError, ImageError
@@ -254,18 +255,18 @@ def extract_into_cache(
         StoreBusyError: Another process is making it.
         ArgusError: What the last try raises.
     """
-    for last, older in enumerate(reuse, start=1 - len(reuse)):
+    make = partial(extract, sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+    *earlier, last = reuse
+    for older in earlier:
         try:
-            return extract(
-                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
-            )
+            return make(reuse=older)
         except StoreBusyError:
             raise
         except DataError:
-            if last == 0 or not folder.is_dir():
+            if not folder.is_dir():
                 raise
             shutil.rmtree(folder, ignore_errors=True)
-    raise AssertionError("no try")
+    return make(reuse=last)
 
 
 def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | None:

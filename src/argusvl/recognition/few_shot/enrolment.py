@@ -339,17 +339,3 @@ def _commit(after: SupportStore) -> None:
     for part in (after.folder / PARTS).iterdir():
         if part.name not in used and _PART_NAME.fullmatch(part.name):
             shutil.rmtree(part, ignore_errors=True)
-
-
-def require_classes(store: SupportStore) -> None:
-    """Refuses a store with nothing to choose from.
-
-    Raises:
-        ConfigError: It has one class.
-    """
-    if len(store.classes) < 2:
-        raise ConfigError(
-            f"{len(store.classes)} class is enrolled",
-            where=store.folder,
-            remedy="enrol another class; with one there is nothing to tell it from",
-        )

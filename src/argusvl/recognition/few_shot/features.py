@@ -27,7 +27,7 @@ from torch import Tensor
 from argusvl.core.errors import ConfigError, ModelError
 from argusvl.core.threads import computing_threads
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
-from argusvl.recognition.backbones.views import ViewedBackbone
+from argusvl.recognition.backbones.views import ViewedBackbone, own_view
 
 FEATURES = ("plain", "rich")
 
@@ -81,7 +81,7 @@ class FeatureMap:
             raise ConfigError(f"unknown features {kind!r}", remedy=f"use one of {', '.join(FEATURES)}")
         if kind == "plain" and isinstance(backbone, ViewedBackbone):
             raise ConfigError("plain features are of one view", remedy="use --features rich, or --views one")
-        self._first: Backbone = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+        self._first = own_view(backbone)
         self._views = backbone.views if isinstance(backbone, ViewedBackbone) else 1
         self._kind = kind
 
@@ -191,7 +191,7 @@ class NameMap:
     """
 
     def __init__(self, backbone: Backbone, template: str) -> None:
-        first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+        first = own_view(backbone)
         if not isinstance(first, Naming):
             raise ConfigError(
                 f"{backbone.name} cannot recognise classes by their names alone",
