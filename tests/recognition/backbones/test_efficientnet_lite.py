@@ -87,13 +87,12 @@ def test_normalisation_is_exact_where_nothing_is_resized(backbone: EfficientNetL
     assert np.abs(backbone.preprocess(Image.fromarray(wider)).numpy() - expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("side_px", [224, 160])
 def test_convolutions_with_their_activation_in_one_pass_give_the_same(
-    side_px: int, backbone: EfficientNetLite0Backbone, monkeypatch: pytest.MonkeyPatch
+    backbone: EfficientNetLite0Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert efficientnet_lite._FUSES  # torch for x86 and ARM CPUs has oneDNN; else the comparison says nothing
-    batch = torch.randn(3, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
-    sized = backbone.at_side(side_px)
+    batch = torch.randn(3, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    sized = backbone.at_side(160)
     at_once = sized.embed(batch)
     monkeypatch.setattr(efficientnet_lite, "_FUSES", False)
     torch.testing.assert_close(sized.embed(batch), at_once, rtol=1e-5, atol=5e-6)
@@ -172,7 +171,6 @@ def saved(folder: Path, **changes: torch.Tensor | None) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"_fc__bias": None}, "lacks '_fc.bias'"),
         ({"_fc__bias": None, "_fc__weight": None}, "lacks '_fc.bias' and 1 more"),
         ({"another__weight": torch.zeros(1)}, "has also 'another.weight'"),
         ({"_fc__bias": torch.zeros(10)}, r"is torch.float32 \[10\], wanted torch.float32 \[1000\]"),

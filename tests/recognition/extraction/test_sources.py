@@ -41,39 +41,37 @@ def test_other_files_are_counted_by_suffix(tmp_path: Path) -> None:
     assert dict(find_images(tmp_path).other_files) == {"": 1, ".xml": 3}
 
 
-def test_a_link_to_a_folder_is_followed(tmp_path: Path) -> None:
-    touch(tmp_path, "elsewhere/x.jpg", "photos/a.jpg")
-    (tmp_path / "photos" / "more").symlink_to(tmp_path / "elsewhere")
-    assert find_images(tmp_path / "photos").paths == ("a.jpg", "more/x.jpg")
-
-
-@pytest.mark.parametrize("target", [".", "..", "../.."])
-def test_a_link_that_leads_back_is_named_and_not_followed(tmp_path: Path, target: str) -> None:
-    touch(tmp_path, "photos/a/b/x.jpg")
-    (tmp_path / "photos" / "a" / "b" / "back").symlink_to(target)
-    found = find_images(tmp_path / "photos")
-    assert found.paths == ("a/b/x.jpg",)
-    ((path, reason),) = [(p.path, p.reason) for p in found.problems]
-    assert path == "a/b/back" and "leads back" in reason
-
-
-def test_two_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.jpg", "b/2.jpg")
-    (tmp_path / "a" / "to-b").symlink_to(tmp_path / "b")
-    (tmp_path / "b" / "to-a").symlink_to(tmp_path / "a")
+@pytest.mark.parametrize(
+    ("files", "links", "paths", "problems"),
+    [
+        (["a/x.jpg"], {"b": "a"}, ("a/x.jpg", "b/x.jpg"), {}),
+        (["a/b/x.jpg"], {"a/b/back": "."}, ("a/b/x.jpg",), {"a/b/back": "leads back"}),
+        (["a/b/x.jpg"], {"a/b/back": ".."}, ("a/b/x.jpg",), {"a/b/back": "leads back"}),
+        (["a/b/x.jpg"], {"a/b/back": "../.."}, ("a/b/x.jpg",), {"a/b/back": "leads back"}),
+        (  # two folders that link to each other
+            ["a/1.jpg", "b/2.jpg"],
+            {"a/to-b": "../b", "b/to-a": "../a"},
+            ("a/1.jpg", "a/to-b/2.jpg", "b/2.jpg", "b/to-a/1.jpg"),
+            {"a/to-b/to-a": "leads back", "b/to-a/to-b": "leads back"},
+        ),
+        (  # links that lead nowhere are inputs if they are named as images
+            ["a.jpg"],
+            {"gone.jpg": "nowhere.jpg", "self.jpg": "self.jpg", "self": "self"},
+            ("a.jpg", "gone.jpg", "self.jpg"),
+            {"self": "cannot be looked at"},
+        ),
+    ],
+)
+def test_links_are_followed_unless_they_lead_back(
+    tmp_path: Path, files: list[str], links: dict[str, str], paths: tuple[str, ...], problems: dict[str, str]
+) -> None:
+    touch(tmp_path, *files)
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(target)
     found = find_images(tmp_path)
-    assert found.paths == ("a/1.jpg", "a/to-b/2.jpg", "b/2.jpg", "b/to-a/1.jpg")
-    assert [p.path for p in found.problems] == ["a/to-b/to-a", "b/to-a/to-b"]
-
-
-def test_links_that_lead_nowhere_are_inputs_if_they_are_named_as_images(tmp_path: Path) -> None:
-    touch(tmp_path, "a.jpg")
-    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
-    (tmp_path / "self.jpg").symlink_to("self.jpg")
-    (tmp_path / "self").symlink_to("self")
-    found = find_images(tmp_path)
-    assert found.paths == ("a.jpg", "gone.jpg", "self.jpg")
-    assert [p.path for p in found.problems] == ["self"]
+    assert found.paths == paths
+    assert [problem.path for problem in found.problems] == list(problems)
+    assert all(problems[problem.path] in problem.reason for problem in found.problems)
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Features: of length one, by the formula, and refused where they cannot be made."""
+"""Features: of length one, by the formula, and refused where they cannot be made; likewise logits of classes' names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from argusvl.core.errors import ModelError
+from argusvl.core.errors import ConfigError, ModelError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.few_shot.features import FeatureMap
+from argusvl.recognition.few_shot.features import FeatureMap, NameMap
 
 
 @pytest.fixture
@@ -105,3 +106,44 @@ def test_logits_of_equal_size_leave_nothing_above_the_rest(few_shot: Any) -> Non
     network.logits_of = lambda vectors: torch.ones(len(vectors), 5)
     with pytest.raises(ModelError, match="no direction"):
         FeatureMap("rich", network)(np.ones((1, 24), np.float32))
+
+
+# Classes by their names.
+
+
+def naming(few_shot: Any, asked: list[tuple[list[str], str]]) -> Any:
+    """A backbone whose classes are the first values of its vectors."""
+    backbone = few_shot.TinyNetwork()
+
+    def zero_shot_classifier(names: list[str], template: str) -> Any:
+        asked.append((names, template))
+
+        def classify(vectors: Tensor) -> Tensor:
+            assert vectors.shape[1] == 24
+            return vectors[:, : len(names)]
+
+        return classify
+
+    backbone.zero_shot_classifier = zero_shot_classifier
+    return backbone
+
+
+@pytest.mark.parametrize("views", ["one", "two"])
+def test_logits_are_those_of_the_backbone_s_own_view(few_shot: Any, views: str) -> None:
+    asked: list[tuple[list[str], str]] = []
+    name_map = NameMap(with_views(naming(few_shot, asked), views), "a {}!")
+    vectors = np.random.default_rng(0).normal(size=(5, 24 * (2 if views == "two" else 1))).astype(np.float32)
+    assert np.array_equal(name_map(vectors, ["red_fox", "owl"]), vectors[:, :2])
+    assert asked == [(["red fox", "owl"], "a {}!")]
+
+
+def test_a_backbone_without_texts_is_refused(few_shot: Any) -> None:
+    for backbone in (few_shot.TinyNetwork(), with_views(few_shot.TinyNetwork(), "two")):
+        with pytest.raises(ConfigError, match="by their names alone") as error:
+            NameMap(backbone, "a {}")
+        assert "clip-vit-b32:FOLDER" in str(error.value)
+
+
+def test_no_pictures_give_no_logits(few_shot: Any) -> None:
+    name_map = NameMap(naming(few_shot, []), "a {}")
+    assert name_map(np.empty((0, 24), np.float32), ["a", "b", "c"]).shape == (0, 3)

@@ -87,7 +87,6 @@ def test_other_questions_into_the_same_folder_are_refused(
         (("--tasks", "paint"), "unknown task 'paint'"),
         (("--tasks", ""), "nothing is asked for"),
         (("--backbone", "efficientnet-lite9"), "unknown backbone"),
-        (("--max-new-tokens", "9999"), "the decoder has 160 positions"),
     ],
 )
 def test_mistakes_are_named(

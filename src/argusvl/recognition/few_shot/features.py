@@ -198,7 +198,6 @@ class NameMap:
                 remedy="leave 0 out of --shots, or use --backbone clip-vit-b32:FOLDER",
             )
         self._naming: Naming = first
-        self._dimension = first.dimension
         self._template = template
 
     def __call__(self, vectors: Vectors, names: Sequence[str]) -> Features:
@@ -213,7 +212,7 @@ class NameMap:
         classify = self._naming.zero_shot_classifier(
             [name.replace("_", " ") for name in names], self._template
         )
-        own = np.ascontiguousarray(vectors[:, : self._dimension])
+        own = np.ascontiguousarray(vectors[:, : self._naming.dimension])
         return classify(torch.from_numpy(own)).numpy().astype(np.float64)
 
 
