@@ -14,7 +14,6 @@ from PIL import Image
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
 from argusvl.recognition.few_shot.embeddings import Queries, query_vectors
@@ -139,42 +138,12 @@ def blends(few_shot: Any, label: str, numbers: range) -> list[bytes]:
     return made
 
 
-def test_a_store_made_otherwise(known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path) -> None:
-    stores = {
-        "views: the store has 'one', now it is 'four'": (few_shot.TinyNetwork(side=14), "exact"),
-        "weights_sha256: the store has 'bbb": (network(few_shot, "b" * 64), "exact"),
-        "lane: the store has 'scaled', now it is 'exact'": (network(few_shot), "scaled"),
-    }
-    for number, (message, (backbone, lane)) in enumerate(stores.items()):
-        extract(photos / "fig", tmp_path / str(number), backbone, lane=lane, progress=False)
-        with pytest.raises(DataError, match=message) as error:
-            found(tmp_path / str(number), few_shot, tmp_path / "cache")
-        assert str(tmp_path / str(number)) in str(error.value)
-
-
 def test_a_support_store_of_another_backbone_is_refused(known: SupportStore, few_shot: Any) -> None:
     with pytest.raises(DataError, match="weights_sha256: the store has 'aaa.* now it is 'ccc") as error:
         FewShotClassifier(known, network(few_shot, "c" * 64), ClassifyOptions())
     assert str(known.folder) in str(error.value) and "enrol into another folder" in str(error.value)
     with pytest.raises(DataError, match="views: the store has 'four', now it is 'one'"):
         FewShotClassifier(known, few_shot.TinyNetwork(side=14), ClassifyOptions())
-
-
-def test_unusable_pictures_have_an_error(known: SupportStore, few_shot: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "p"
-    for n in range(0, 12, 2):
-        few_shot.write(folder / f"{n:02d}.png", few_shot.picture("fig", 100 + n))
-    few_shot.write(folder / "01.png", b"")
-    few_shot.write(folder / "05.png", few_shot.picture("fig", 105)[:60])
-    few_shot.write(folder / "99.jpg", b"no picture")
-    few_shot.write(folder / "98.jpg", few_shot.picture("fig", 98))  # a PNG by its content
-    (folder / "03.png").symlink_to("03.png")
-    lines = answers(known, few_shot, found(folder, few_shot, tmp_path / "cache"))
-    assert [line["image"] for line in lines] == sorted(p.name for p in folder.iterdir())
-    errors = {line["image"]: line["error"] for line in lines if "error" in line}
-    assert errors.keys() == {"01.png", "03.png", "05.png", "99.jpg"}
-    assert "0 bytes" in errors["01.png"] and "symbolic links" in errors["03.png"]
-    assert {line["nearest"] for line in lines if "error" not in line} == {"fig"}
 
 
 def test_pictures_asked_about_again_are_not_computed_again(few_shot: Any, tmp_path: Path) -> None:

@@ -67,19 +67,6 @@ def test_another_backbone_has_vectors_of_its_own(files: list[Path], few_shot: An
     assert np.array_equal(embed(files, few_shot.TinyNetwork(), tmp_path).of(files), one.of(files))
 
 
-def test_unusable_pictures_are_named(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
-    files[1].write_bytes(b"")
-    files[2].write_bytes(files[3].read_bytes()[:100])
-    gone = tmp_path / "gone.png"
-    for _ in range(2):  # also when they come from the cache
-        found = embed([*files, gone], few_shot.TinyNetwork(), tmp_path)
-        assert set(found.quarantined) == {files[1], files[2], gone}
-        assert "0 bytes" in found.quarantined[files[1]]
-        assert "truncated" in found.quarantined[files[2]]
-        assert "no such image file" in found.quarantined[gone]
-        assert set(found.rows) == set(files) - {files[1], files[2]}
-
-
 def test_nothing_usable_is_an_error(tmp_path: Path, few_shot: Any) -> None:
     with pytest.raises(DataError, match="none of 1 pictures can be read"):
         embed([tmp_path / "absent.png"], few_shot.TinyNetwork(), tmp_path)

@@ -421,12 +421,3 @@ def test_a_name_that_says_no_class(tmp_path: Path, examples: Any, few_shot: Any,
     with pytest.raises(ConfigError, match=f"a class cannot be called '{label}'"):
         add(tmp_path / "store", {label: pictures["apple"]}, few_shot.TinyNetwork())
     assert not (tmp_path / "store").exists()
-
-
-def test_names_with_line_breaks_and_unicode_are_kept(tmp_path: Path, examples: Any, few_shot: Any) -> None:
-    names = {"rot\nund", "梨 |&_", "naïve"}
-    pictures = examples(dict.fromkeys(names, range(2)))
-    add(tmp_path / "st\nore", pictures, few_shot.TinyNetwork())
-    store = SupportStore.open(tmp_path / "st\nore")
-    assert store.classes.keys() == names
-    assert {e.path for e in store.classes["rot\nund"]} == {str(file) for file in pictures["rot\nund"]}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.layout import (
     LAYOUTS,
     LayoutError,
@@ -31,34 +30,6 @@ def test_classes_shots_and_queries_are_read_in_order(data: Path, few_shot: Any) 
     assert [p.parent.name for p in category.classes["pear"]] == ["shot1", "shot2", "shot3", "shot4", "shot10"]
     assert {q.true_class for q in category.queries} == {"apple", "pear", "plum"}
     assert len(category.queries) == 18
-
-
-def test_unequal_shots_are_noted_by_name(tmp_path: Path, few_shot: Any) -> None:
-    data = few_shot.make_category(tmp_path, classes={"apple": 3, "pear": 5})
-    (category,) = read_layout(data)
-    assert category.notes == ("unequal shots: apple 3, pear 5",)
-
-
-def test_queries_of_a_class_without_examples_are_noted(data: Path, few_shot: Any) -> None:
-    few_shot.write(data / QUERIES / "lemon" / "deep" / "er" / "a.png", few_shot.picture("lemon", 1))
-    (category,) = read_layout(data)
-    assert "lemon" in category.notes[0]
-    assert sum(q.true_class == "lemon" for q in category.queries) == 1
-
-
-def test_queries_outside_class_folders_have_no_class(data: Path, few_shot: Any) -> None:
-    few_shot.write(data / QUERIES / "a.png", few_shot.picture("lemon", 1))
-    (category,) = read_layout(data)
-    assert [q.path.name for q in category.queries if q.true_class is None] == ["a.png"]
-
-
-def test_a_category_may_be_one_class(tmp_path: Path, few_shot: Any) -> None:
-    for shot in (1, 2):
-        few_shot.write(tmp_path / f"cup/2.support-set/shot{shot}/a.png", few_shot.picture("cup", shot))
-    few_shot.write(tmp_path / "cup/6.preprocessed/q.png", few_shot.picture("cup", 9))
-    (category,) = read_layout(tmp_path)
-    assert list(category.classes) == ["cup"]
-    assert len(category.classes["cup"]) == 2
 
 
 def test_other_stages_of_the_pipeline_are_not_looked_at(data: Path, few_shot: Any) -> None:
@@ -150,27 +121,6 @@ def test_an_accent_is_the_same_however_it_is_stored(tmp_path: Path, few_shot: An
     few_shot.write(data / SUPPORT / f"Class_{apart}" / "shot7" / "a.png", few_shot.picture("p", 2))
     with pytest.raises(LayoutError, match="two folders"):
         read_layout(data)
-
-
-def test_a_link_that_leads_back_is_an_error_by_name(data: Path) -> None:
-    (data / QUERIES / "apple" / "loop").symlink_to(data / QUERIES, target_is_directory=True)
-    with pytest.raises(LayoutError, match=r"apple/loop: a link that leads back"):
-        read_layout(data)
-
-
-def test_one_category_may_be_asked_for(data: Path, few_shot: Any) -> None:
-    few_shot.make_category(data, "tools", {"saw": 1, "axe": 2})
-    assert [c.name for c in read_layout(data)] == ["fruit", "tools"]
-    assert [c.name for c in read_layout(data, "tools")] == ["tools"]
-    with pytest.raises(LayoutError, match="toolz: no such category"):
-        read_layout(data, "toolz")
-
-
-def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="no such folder"):
-        read_layout(tmp_path / "absent")
-    with pytest.raises(DataError, match="no image is there"):
-        read_layout(tmp_path)
 
 
 def test_imagefolder_and_patterns(tmp_path: Path, few_shot: Any) -> None:
