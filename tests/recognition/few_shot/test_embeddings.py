@@ -11,7 +11,7 @@ import pytest
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.few_shot.embeddings import Embedded, default_cache, embed_pictures, same_content
+from argusvl.recognition.few_shot.embeddings import Embedded, default_cache, embed_pictures
 
 
 @pytest.fixture
@@ -99,15 +99,6 @@ def test_two_commands_at_a_time(files: list[Path], few_shot: Any, tmp_path: Path
 
     assert np.array_equal(embed(files, Slow(), tmp_path).of(files), expected)
     assert refusals
-
-
-def test_same_content_is_found_whatever_the_name(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
-    copy = few_shot.write(tmp_path / "copy.png", files[4].read_bytes())
-    network = few_shot.TinyNetwork()
-    found = embed([*files, copy], network, tmp_path)
-    assert network.pictures == 6
-    assert same_content(found, files, [copy]) == [(files[4], copy)]
-    assert same_content(found, files[:2], [copy]) == []
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def index(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory
     pytest.importorskip("lancedb")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(lance_index, "_ROWS_OF_A_GRAPH", 500)
+        patched.setattr(lance_index, "_SAMPLE", 100)
         return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index")
 
 
@@ -69,17 +70,18 @@ def test_all_but_one_are_found_too(index: LanceIndex, vectors: NDArray[np.float3
 
 
 def test_more_effort_is_made_for_recall_and_too_little_recall_is_told(
-    index: LanceIndex,
-    vectors: NDArray[np.float32],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("argusvl"), "propagate", True)
     monkeypatch.setattr(lance_index, "_LEAST_EFFORT", 2)
+    monkeypatch.setattr(lance_index, "_SAMPLE", 100)
+    rng = np.random.default_rng(3)
+    scattered = rng.standard_normal((1500, 128)).astype(np.float32)  # no clusters: hard for a graph
+    index = LanceIndex.build(scattered, tmp_path / "index")
     efforts = []
     for recall in (0.0, 0.99, 1.1):
         monkeypatch.setattr(lance_index, "RECALL", recall)
-        effort, found = index._least_effort(vectors)
+        effort, found = index._least_effort(scattered)
         efforts.append(effort)
         assert found >= min(recall, 0.99)
         assert ("110.0 were wanted" in caplog.text) is (recall > 1)

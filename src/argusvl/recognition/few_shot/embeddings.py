@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from argusvl.core.errors import DataError, ImageError
-from argusvl.core.images import read_image_file
+from argusvl.core.errors import DataError
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
@@ -32,6 +31,7 @@ from argusvl.recognition.extraction.fingerprint import (
 from argusvl.recognition.extraction.sources import Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
 from argusvl.recognition.few_shot.features import Vectors
+from argusvl.recognition.ledger import read_entry
 from argusvl.recognition.output_folder import StoreBusyError
 
 CACHE_VARIABLE = "ARGUS_CACHE"
@@ -133,11 +133,10 @@ def read_contents(
     def digest_of(file: Path) -> tuple[str | None, str | None]:
         try:
             os.fspath(file.absolute()).encode("utf-8")
-            return hashlib.sha256(read_image_file(file)).hexdigest(), None
         except UnicodeEncodeError:
             return None, "its name is not UTF-8: rename the file"
-        except ImageError as error:
-            return None, error.what
+        entry, _ = read_entry(Path(), os.fspath(file))
+        return entry.sha256, entry.reason
 
     digests, reasons = {}, {}
     found = track(map_in_order(digest_of, files, workers), len(files), "Reading", enabled=progress)
@@ -288,15 +287,3 @@ def _largest_store(shelf: Path, fingerprint: StoreFingerprint, but: Path) -> Pat
 def digest_of_texts(texts: Sequence[str]) -> str:
     """A short name for texts, in their order."""
     return hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()[:_KEY_DIGITS]
-
-
-def same_content(
-    embedded: Embedded, first: Sequence[Path], second: Sequence[Path]
-) -> list[tuple[Path, Path]]:
-    """Pairs of files of both lists whose contents are the same."""
-    by_content = {embedded.digests[file]: file for file in first if file in embedded.digests}
-    return [
-        (by_content[digest], file)
-        for file in second
-        if (digest := embedded.digests.get(file)) is not None and digest in by_content
-    ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import find_classifier
-from argusvl.recognition.few_shot.embeddings import Embedded, same_content
+from argusvl.recognition.few_shot.embeddings import Embedded
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features, NameMap
 from argusvl.recognition.few_shot.layout import Category, LayoutError
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
@@ -131,19 +131,17 @@ def refuse_known_queries(category: Category, embedded: Embedded) -> None:
     Raises:
         LayoutError: There are some; each pair of files is named.
     """
-    files = {label: list(examples) for label, examples in category.classes.items()}
-    everything = [file for examples in files.values() for file in examples]
-    pairs = [
-        f"{printable(query)} is the example {printable(example)}"
-        for example, query in same_content(embedded, everything, [q.path for q in category.queries])
-    ]
-    labels = list(files)
-    for number, label in enumerate(labels):
-        others = [file for other in labels[number + 1 :] for file in files[other]]
-        pairs += [
-            f"{printable(b)} is also {printable(a)}, of another class"
-            for a, b in same_content(embedded, files[label], others)
-        ]
+    example_of: dict[str, tuple[str, Path]] = {}  # content → class and file
+    pairs = []
+    for label, examples in category.classes.items():
+        for file in examples:
+            if (digest := embedded.digests.get(file)) is not None:
+                other, example = example_of.setdefault(digest, (label, file))
+                if other != label:
+                    pairs.append(f"{printable(file)} is also {printable(example)}, of another class")
+    for query in category.queries:
+        if (digest := embedded.digests.get(query.path)) in example_of:
+            pairs.append(f"{printable(query.path)} is the example {printable(example_of[digest][1])}")
     if pairs:
         raise LayoutError(
             f"the same picture stands in two places:{listed_below(pairs, _SHOWN)}",
