@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -213,8 +214,6 @@ def test_huge_files_are_refused_unread(
 
 
 def test_ctrl_c_loses_nothing(photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]) -> None:
-    import threading
-
     threads = threading.active_count()
     interrupted = make_tiny()
     real, calls = interrupted.embed, []
