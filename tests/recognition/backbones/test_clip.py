@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,19 +72,14 @@ def test_what_cannot_be_a_text_is_refused(
         backbone.zero_shot_classifier(names, template)
 
 
-@pytest.fixture
-def copied(folder: Path, tmp_path: Path) -> Callable[[], Path]:
-    return lambda: Path(shutil.copytree(folder, tmp_path / "clip"))
-
-
-def test_without_a_tokenizer_there_are_vectors(copied: Callable[[], Path], batch: torch.Tensor) -> None:
-    folder = copied()
-    (folder / "tokenizer.json").unlink()
-    backbone = ClipBackbone(str(folder), device=CPU)
+def test_without_a_tokenizer_there_are_vectors(folder: Path, tmp_path: Path, batch: torch.Tensor) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "clip"))
+    (copied / "tokenizer.json").unlink()
+    backbone = ClipBackbone(str(copied), device=CPU)
     assert backbone.embed(batch).shape == (4, 24)
     with pytest.raises(CheckpointError, match="no tokenizer"):
         backbone.zero_shot_classifier(CLASSES)
-    (folder / "tokenizer.json").write_text("{")
+    (copied / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="the tokenizer cannot be loaded"):
         backbone.zero_shot_classifier(CLASSES)
 

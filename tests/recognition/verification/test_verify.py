@@ -331,7 +331,7 @@ def test_what_is_not_seen_is_not_passed() -> None:
             with torch.inference_mode():
                 return self.hidden[0](batch.to(self.device)).to("cpu")
 
-    told = {one.slug: one.passed for one in check(Hidden, "dtypes and devices", "memory").verdicts}
+    told = {one.slug: one.passed for one in check(Hidden, "dtypes and devices", "memory", count=64).verdicts}
     assert told["in-training-mode"] is None and told["memory-not-returned"] is None
 
 
