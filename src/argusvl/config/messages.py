@@ -9,12 +9,6 @@ from argus_doctor.wording import did_you_mean
 _SHOWN_CHARACTERS = 80
 
 
-def show(value: object) -> str:
-    """A value as found, shortened."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-
-
 def describe(error: ErrorDetails) -> str:
     """A pydantic error as the rest of a sentence that begins with the key: what is asked, what was found."""
     message = error["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
@@ -23,7 +17,10 @@ def describe(error: ErrorDetails) -> str:
         return f"{message}, found a section"
     if error["type"] == "path_type":
         message = "should be a path, written as text"
-    text = f"{message}, found {show(found)}"
+    shown = repr(found)
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = f"{shown[: _SHOWN_CHARACTERS - 1]}…"
+    text = f"{message}, found {shown}"
     if error["type"] == "literal_error" and isinstance(found, str):
         return text + did_you_mean(found, _choices(error))
     if error["type"] in ("string_type", "path_type") and isinstance(found, bool | int | float):

@@ -47,7 +47,7 @@ BEST_LINK = "best"
 STATE_FOLDER = "training_state"
 
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
-_STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}
+_STATE_FILES = {OPTIMIZER, SCHEDULER, TRAINER_STATE}
 _BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin", ".distcp"}
 _COPY = "copy it again, or use another checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)")

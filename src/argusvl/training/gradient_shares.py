@@ -55,17 +55,15 @@ def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts:
     names = [name for name, parameter in state.trainable.items() if parameter.requires_grad]
     parameters = [state.trainable[name] for name in names]
     weighted = state.losses.objectives(loss_terms, counts, state.plan.weights)
-    scaler = getattr(state.accelerator, "scaler", None)
-    scale = 1.0 if scaler is None else float(scaler.get_scale())  # float16 has no room for small gradients
     rows, known, values = [], [], []
     for objective, loss in weighted.items():
         if not parameters or not loss.requires_grad:
             continue
-        gradients = torch.autograd.grad(loss * scale, parameters, retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         there = [number for number, gradient in enumerate(gradients) if gradient is not None]
         norms = tensor_norms([gradient for gradient in gradients if gradient is not None])
         row = torch.zeros(len(parameters), device=norms.device)
-        row[there] = norms / scale
+        row[there] = norms
         del gradients
         rows.append(row)
         known.append(objective)

@@ -87,7 +87,6 @@ def take_snapshot(state: TrainState) -> Snapshot:
     """The run as it is now. Tensors are those of the run: :meth:`Snapshot.kept` copies them."""
     assert state.optimizer is not None and state.scheduler is not None
     own = {"random": random_state(), "window": state.window.state()}
-    scaler = getattr(state.accelerator, "scaler", None)
     return Snapshot(
         engine=EngineState(
             position=position_of(state),
@@ -108,7 +107,6 @@ def take_snapshot(state: TrainState) -> Snapshot:
         ranks=state.parallel.gather(own),
         task=state.task.state_dict() if isinstance(state.task, LearnsAssets) else {},
         averages=None if state.ema is None else state.ema.state(),
-        scaler=None if scaler is None else scaler.state_dict(),
         config=state.config.model_dump(mode="json"),
     )
 
@@ -160,8 +158,6 @@ def restore(state: TrainState, snapshot: Snapshot, where: str | Path = "the snap
         ) from error
     state.scheduler.load_state_dict(snapshot.scheduler)
     hold_configured_options(state.optimizer, state.scheduler, state.groups, state.arguments.weight_decay)
-    if snapshot.scaler is not None:
-        state.accelerator.scaler.load_state_dict(snapshot.scaler)
     for name in _PROGRESS:
         setattr(state.progress, name, progress[name])
     state.progress.compute_steps(state.arguments, state.progress.max_steps)

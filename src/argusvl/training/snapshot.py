@@ -41,7 +41,7 @@ from argusvl.training.sharding import load_shards
 
 _ENGINE, _RANKS, _TASK, _CONFIG = "engine.json", "ranks.pt", "task.json", "config.json"
 _RAW_WEIGHTS, _AVERAGES = "raw_weights.safetensors", "averages.safetensors"
-_SCALER, SHARDS = "scaler.pt", "shards"
+SHARDS = "shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,11 @@ class Snapshot:
     ranks: list[dict[str, Any]]
     task: dict[str, Any]
     averages: dict[str, Tensor] | None
-    scaler: dict[str, Any] | None
     config: dict[str, Any] = field(default_factory=dict)
 
     def kept(self) -> Snapshot:
         """A copy on the CPU that training does not reach."""
-        changing = ("weights", "optimizer", "scheduler", "ranks", "task", "averages", "scaler")
+        changing = ("weights", "optimizer", "scheduler", "ranks", "task", "averages")
         return replace(self, **{name: _copied(getattr(self, name)) for name in changing})
 
     def shards(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,8 +125,6 @@ class Snapshot:
         }
         torch.save({**self.optimizer, "state": whole}, checkpoint / OPTIMIZER)
         torch.save(self.scheduler, checkpoint / SCHEDULER)
-        if self.scaler is not None:
-            torch.save(self.scaler, checkpoint / _SCALER)
         (checkpoint / TRAINER_STATE).write_text(self.trainer, encoding="utf-8")
         folder = checkpoint / STATE_FOLDER
         folder.mkdir()
@@ -225,7 +222,6 @@ class SavedSnapshot:
         elif self.engine.ema_updates is not None:
             weights |= load_safetensors(self._folder / _RAW_WEIGHTS)
             averages = load_safetensors(self._folder / _AVERAGES)
-        scaler = self.checkpoint / _SCALER
         return Snapshot(
             engine=self.engine,
             trainer=read_text(self.checkpoint / TRAINER_STATE),
@@ -235,7 +231,6 @@ class SavedSnapshot:
             ranks=_torch_file(self._folder / _RANKS),
             task=self._json(_TASK),
             averages=averages,
-            scaler=_torch_file(scaler) if scaler.is_file() else None,
         )
 
     def _json(self, name: str) -> Any:

@@ -32,7 +32,6 @@ class StepRecord:
         gradients: Norms of the gradients before clipping.
         seconds: What this rank spent, by ``data``, ``forward``, ``backward`` and, after the step, ``optimizer``;
             by ``measuring`` where it measured more than it needs.
-        loss_is_scaled: Whether a gradient scaler is at work, under which a gradient may overflow in health.
         rates: The learning rate that each group trained with; empty until the optimizer has stepped.
         update_ratios: Norm of each group's update over that of its weights; filled in where a listener wants it.
         outputs: What the model returned for each micro-batch; kept where a listener wants it.
@@ -50,7 +49,6 @@ class StepRecord:
     losses: Tensor
     gradients: GradientNorms
     seconds: dict[str, float]
-    loss_is_scaled: bool = False
     rates: dict[str, float] = field(default_factory=dict)
     update_ratios: dict[str, Tensor] = field(default_factory=dict)
     outputs: Sequence[Any] | None = None
@@ -77,8 +75,7 @@ class StepRecord:
     @property
     def finite(self) -> bool:
         """Whether loss and gradients of this rank are finite."""
-        loss, norm = self.totals
-        return math.isfinite(loss) and (self.loss_is_scaled or math.isfinite(norm))
+        return all(map(math.isfinite, self.totals))
 
     @functools.cached_property
     def attention_entropy(self) -> dict[str, float]:

@@ -96,7 +96,6 @@ def forward_backward(
             sums.append(term_sums)
             outputs.append(output if "outputs" in wants else None)
             del loss, output
-    state.accelerator.unscale_gradients()
     return StepRecord(
         step=step,
         epoch=state.progress.epoch or 0.0,
@@ -107,7 +106,6 @@ def forward_backward(
         losses=torch.stack(losses),
         gradients=gradient_norms(state.trainable),
         seconds=seconds,
-        loss_is_scaled=getattr(state.accelerator, "scaler", None) is not None,
         outputs=outputs if "outputs" in wants else None,
         gradient_shares=shares,
         attention=attention,

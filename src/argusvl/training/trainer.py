@@ -19,7 +19,6 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import IntervalStrategy
 
 from argusvl.config.schema import RunConfig
-from argusvl.core.batch import Batch
 from argusvl.core.errors import ConfigError
 from argusvl.training import loop, sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
@@ -38,7 +37,6 @@ from argusvl.training.saving import check_position
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.state import TrainState
 from argusvl.training.steering import own_policies
-from argusvl.training.stepping import batch_loss
 from argusvl.training.throughput import Throughput
 from argusvl.training.watching import RunWatch
 
@@ -181,21 +179,6 @@ class ArgusTrainer(Trainer):
         )
         self.control = self.run.control
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: Batch,  # type: ignore[override]
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:
-        """A batch's loss: a scalar. The engine's own step does not come here; whoever has a batch may.
-
-        ``num_items_in_batch`` are the step's global counts; the batch's own where the caller has none.
-        """
-        counts = self.run.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
-        loss, _, outputs = batch_loss(self.run, model, inputs, counts)
-        return (loss, outputs) if return_outputs else loss
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As Trainer's; the mean loss at the end is of the whole run, not of this process alone."""
         logs.pop("total_flos", None)
@@ -237,5 +220,3 @@ class ArgusTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None: ...
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None: ...
-
-    def _load_scaler(self, checkpoint: str | None) -> None: ...

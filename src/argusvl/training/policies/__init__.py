@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Protocol
 
 from argusvl.core.errors import ConfigError, TrainingError
@@ -182,15 +182,16 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A change of the rates that holds for some steps.
+    """A change of the rates that holds from a first step to a last one; a row of the state.
 
     Attributes:
         stays: Whether it holds for them also after a roll-back to a step before them.
     """
 
-    plan: Plan
-    first: int
+    factor: float
     last: int
+    clip: float
+    first: int
     stays: bool
 
 
@@ -222,7 +223,7 @@ class Policies:
         self._changes = [change for change in self._changes if change.last >= step]
         for change in self._changes:
             if change.first <= step:
-                plan = plan.joined(change.plan)
+                plan = plan.joined(Plan(rates={"*": change.factor}, clip=change.clip))
         return plan
 
     def after_backward(self, record: StepRecord) -> Action:
@@ -241,25 +242,24 @@ class Policies:
 
     def scale(self, change: Scale, step: int, *, stays: bool) -> None:
         """Lets a change of the rates hold from a step on; ``stays``: also after a roll-back to a step before it."""
-        self._changes.append(_Change(change.plan, step, step + change.steps - 1, stays))
+        self._changes.append(_Change(change.factor, step + change.steps - 1, change.clip, step, stays))
 
     def state_dict(self) -> dict[str, Any]:
         """Of all, in their order, and of the changes that still hold."""
         states = [[type(p).__name__, p.state_dict()] for p in self._policies]
-        scaled = [[c.plan.rates["*"], c.last, c.plan.clip, c.first, c.stays] for c in self._changes]
-        return {"policies": states, "scaled": scaled}
+        return {"policies": states, "scaled": [list(astuple(change)) for change in self._changes]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
         for policy, values in self._each_with(state):
             policy.load_state_dict(values)
-        self._changes = [_change(*one) for one in state["scaled"]]
+        self._changes = [_Change(*row) for row in state["scaled"]]
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """Lets each take from what :meth:`state_dict` returned before the roll-back what it must not forget."""
         for policy, values in self._each_with(known):
             policy.rolled_back(step, values)
-        changes = (_change(*one) for one in known["scaled"])
+        changes = (_Change(*row) for row in known["scaled"])
         self._changes = [change for change in changes if change.stays or change.first <= step]
 
     def _each_with(self, state: Mapping[str, Any]) -> Iterator[tuple[Policy, Mapping[str, Any]]]:
@@ -270,12 +270,6 @@ class Policies:
                     yield policy, values
                     del saved[position]
                     break
-
-
-def _change(factor: float, last: int, clip: float, first: int, stays: bool) -> _Change:
-    """From a row of the state."""
-    plan = Plan(rates={"*": float(factor)}, clip=float(clip))
-    return _Change(plan, int(first), int(last), bool(stays))
 
 
 def strongest(actions: Sequence[Action]) -> Action:
