@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,3 +34,27 @@ def _imports_are_no_garbage() -> None:
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of checkpoints: on a busy disk their fsync would take most of the time and show nothing."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The folder of a whole run of the toy task with these options, trained once for all who look at it."""
+    from toy_task import ToyTask, train
+
+    folders: dict[str, Path] = {}
+
+    def folder_of(**options: Any) -> Path:
+        key = repr(sorted(options.items()))
+        if key not in folders:
+            folder = tmp_path_factory.mktemp("trained") / "run"
+            train(ToyTask(), folder, **options)
+            folders[key] = folder
+        return folders[key]
+
+    return folder_of
+
+
+@pytest.fixture
+def copied(trained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """As ``trained``, a copy at ``tmp_path / "run"`` that may be changed and trained further."""
+    return lambda **options: Path(shutil.copytree(trained(**options), tmp_path / "run", symlinks=True))

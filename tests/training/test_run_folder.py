@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from toy_task import (
     another_process,
     contents,
     events,
+    logged,
     losses,
     toy_config,
     train,
@@ -28,6 +29,8 @@ from transformers import TrainerCallback
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
+
+Copied = Callable[..., Path]
 
 SLOW: dict[str, Any] = {"num_train_epochs": 100.0, "save_steps": 2, "eval_steps": 1000}
 
@@ -61,46 +64,36 @@ def test_a_second_run_is_refused_and_leaves_the_live_one_alone(live_run: Path, r
         ({"trainer_arguments": {"adam_beta1": 0.5}}, "adam_beta1 is 0.5 and was not there"),
     ],
 )
-def test_another_training_is_refused_unless_told(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
-    before = contents(tmp_path / "run")
+def test_another_training_is_refused_unless_told(copied: Copied, change: dict[str, Any], said: str) -> None:
+    run = copied(max_steps=5)
+    before = contents(run)
     with pytest.raises(ConfigError) as caught:
-        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, **change)
+        train(ToyTask(), run, resume=True, max_steps=6, **change)
     assert said in str(caught.value) and "--allow-changes" in str(caught.value)
-    assert contents(tmp_path / "run") == before
+    assert contents(run) == before
 
-    train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, allow_changes=True, **change)
-    (changed,) = events(tmp_path / "run", "changed")
+    train(ToyTask(), run, resume=True, max_steps=6, allow_changes=True, **change)
+    (changed,) = events(run, "changed")
     assert changed["changes"] == [said]
 
 
-def test_an_optimizer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
-    path = tmp_path / "run" / "checkpoint-5" / "optimizer.pt"
-    path.write_bytes(bytes(len(path.read_bytes())))  # of the size that the manifest states
-    with pytest.raises(CheckpointError) as caught:
-        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7)
-    assert caught.value.where == str(path) and "weights_only" not in str(caught.value)
+class At(TrainerCallback):
+    """Does something to the run's folder once so many steps are made."""
+
+    def __init__(self, step: int, act: Callable[[], object]) -> None:
+        self.step, self.act = step, act
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            self.act()
 
 
-class Removing(TrainerCallback):
-    """Removes a folder while step 3 is at work."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == 2:
-            shutil.rmtree(self.folder)
-
-
-def test_a_run_whose_folder_is_removed_goes_on_and_saves(tmp_path: Path) -> None:
-    whole = train(ToyTask(), tmp_path / "whole")
-    config = toy_config(tmp_path / "run", report_to=["tensorboard"])
-    result = run_training(ToyTask(), config, callbacks=[Removing(tmp_path / "run")])
+def test_a_run_whose_folder_is_removed_goes_on_and_saves(tmp_path: Path, trained: Copied) -> None:
+    run = tmp_path / "run"
+    config = toy_config(run, report_to=["tensorboard"])
+    result = run_training(ToyTask(), config, callbacks=[At(2, lambda: shutil.rmtree(run))])
     assert result.steps == 12 and result.last_checkpoint is not None and result.last_checkpoint.is_dir()
-    state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
-    assert losses([e for e in state["log_history"] if "loss" in e]) == losses(whole)
+    assert losses(logged(run)) == losses(logged(trained()))
 
 
 def test_a_run_of_which_nothing_is_left_does_not_end_well(tmp_path: Path) -> None:
@@ -109,7 +102,7 @@ def test_a_run_of_which_nothing_is_left_does_not_end_well(tmp_path: Path) -> Non
             shutil.rmtree(tmp_path / "run")
 
     with pytest.raises(CheckpointError, match="no checkpoint of this run is left"):
-        run_training(ToyTask(), toy_config(tmp_path / "run"), callbacks=[RemovingAtTheEnd()])
+        run_training(ToyTask(), toy_config(tmp_path / "run", max_steps=1), callbacks=[RemovingAtTheEnd()])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -145,9 +138,9 @@ def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> 
         ("scheduler.pt", "{}"),
     ],
 )
-def test_a_state_that_can_be_read_and_is_wrong_is_named(tmp_path: Path, name: str, content: str) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
-    folder = tmp_path / "run" / "checkpoint-5"
+def test_a_state_that_can_be_read_and_is_wrong_is_named(copied: Copied, name: str, content: str) -> None:
+    run = copied(max_steps=5)
+    folder = run / "checkpoint-5"
     if name.endswith(".pt"):
         path = folder / "training_state" / name if name == "ranks.pt" else folder / name
         torch.save(json.loads(content), path)
@@ -157,29 +150,26 @@ def test_a_state_that_can_be_read_and_is_wrong_is_named(tmp_path: Path, name: st
     else:
         (folder / name).write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError):
-        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7)
+        train(ToyTask(), run, resume=True, max_steps=7)
 
 
-def test_a_run_is_not_put_into_a_checkpoint_or_a_file(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
-    with pytest.raises(ConfigError, match="inside a checkpoint"):
-        train(ToyTask(), tmp_path / "run" / "checkpoint-5")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is a file"):
-        train(ToyTask(), tmp_path / "file")
+def test_a_run_is_not_put_into_a_checkpoint_or_a_file(trained: Copied) -> None:
+    checkpoint = trained(max_steps=5) / "checkpoint-5"
+    for place, said in (
+        (checkpoint, "inside a checkpoint"),
+        (checkpoint.parent / "config.yaml", "is a file"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(ToyTask(), place)
 
 
 def test_a_run_whose_folder_is_renamed_stops_and_is_not_written_twice(tmp_path: Path) -> None:
-    class Renaming(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step == 5:
-                (tmp_path / "run").rename(tmp_path / "moved")
-
-    config = toy_config(tmp_path / "run", save_steps=4, eval_steps=100)
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    config = toy_config(run, save_steps=4, eval_steps=100)
     with pytest.raises(CheckpointError, match="was renamed while it trained"):
-        run_training(ToyTask(), config, callbacks=[Renaming()])
-    assert not (tmp_path / "run").exists()
-    assert len(train(ToyTask(), tmp_path / "moved", resume=True, save_steps=4, eval_steps=100)) == 12
+        run_training(ToyTask(), config, callbacks=[At(5, lambda: run.rename(moved))])
+    assert not run.exists()
+    assert len(train(ToyTask(), moved, resume=True, save_steps=4, eval_steps=100)) == 12
 
 
 @pytest.mark.parametrize(
@@ -192,10 +182,19 @@ def test_a_run_whose_folder_is_renamed_stops_and_is_not_written_twice(tmp_path: 
         ("new", 1),
     ],
 )
-def test_a_state_with_wrong_types_is_named(tmp_path: Path, key: str, value: object) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=4, save_steps=4)
-    file = tmp_path / "run" / "checkpoint-4" / "trainer_state.json"
+def test_a_state_with_wrong_types_is_named(copied: Copied, key: str, value: object) -> None:
+    run = copied(max_steps=5)
+    file = run / "checkpoint-5" / "trainer_state.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
     with pytest.raises(CheckpointError, match="it is damaged") as caught:
-        train(ToyTask(), tmp_path / "run", resume=True, max_steps=8, save_steps=4)
+        train(ToyTask(), run, resume=True, max_steps=7)
     assert caught.value.where == str(file)
+
+
+def test_an_optimizer_that_cannot_be_read_is_named(copied: Copied) -> None:
+    run = copied(max_steps=5)
+    path = run / "checkpoint-5" / "optimizer.pt"
+    path.write_bytes(bytes(len(path.read_bytes())))  # of the size that the manifest states
+    with pytest.raises(CheckpointError) as caught:
+        train(ToyTask(), run, resume=True, max_steps=7)
+    assert caught.value.where == str(path) and "weights_only" not in str(caught.value)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_task import ToyTask, events, history, losses, toy_config, train
+from toy_task import ToyTask, events, history, logged, losses, toy_config, train
 from transformers import TrainerCallback
 
 from argusvl.core.errors import ConfigError, TrainingError
@@ -24,6 +24,8 @@ from argusvl.training.saving import take_snapshot
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import forward_backward
 from argusvl.training.trainer import ArgusTrainer
+
+Trained = Callable[..., Path]
 
 QUICK: dict[str, Any] = {"eval_steps": 100, "save_steps": 100}
 
@@ -40,10 +42,9 @@ class Keeping(Listener):
         self.records.append(record)
 
 
-def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path) -> None:
+def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path, trained: Trained) -> None:
     """With dropout, two micro-batches and a log of every second step."""
     options: dict[str, Any] = {**QUICK, "gradient_accumulation_steps": 2, "logging_steps": 2}
-    plain = train(ToyTask(), tmp_path / "plain", **options)
     seen: list[tuple[StepRecord, StepRecord]] = []
 
     class Twice(Policy):
@@ -63,25 +64,8 @@ def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path) 
     for record, again in seen:
         assert torch.equal(record.sums, again.sums) and torch.equal(record.losses, again.losses)
         assert torch.equal(record.gradients.norms, again.gradients.norms)
+    plain = logged(trained(**options))
     assert losses([e for e in trainer.state.log_history if "loss" in e]) == losses(plain)
-
-
-def test_a_forward_outside_of_a_step_leaves_no_trace_in_the_log(tmp_path: Path) -> None:
-    plain = train(ToyTask(dropout=0.0), tmp_path / "plain", **QUICK, logging_steps=3)
-
-    class Peeking(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
-            task = ToyTask()
-            data = task.train_dataset()
-            model.train()
-            trainer.compute_loss(model, task.collate([data[0], data[1]]))
-
-    trainer = ArgusTrainer(
-        ToyTask(dropout=0.0), toy_config(tmp_path / "run", **QUICK, logging_steps=3), [Peeking()]
-    )
-    trainer.train()
-    entries = [e for e in trainer.state.log_history if "loss" in e]
-    assert [e["fit_loss"] for e in entries] == [e["fit_loss"] for e in plain]
 
 
 def test_a_record_says_what_the_step_was(tmp_path: Path) -> None:
@@ -121,22 +105,19 @@ class At(Policy):
 
 
 @pytest.mark.parametrize(("every", "to"), [(2, 6), (5, 5)], ids=["in the epoch", "over its end"])
-def test_a_roll_back_goes_on_as_if_nothing_had_happened(tmp_path: Path, every: int, to: int) -> None:
+def test_a_roll_back_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, trained: Trained, every: int, to: int
+) -> None:
     """An epoch has six steps."""
-    plain = train(ToyTask(), tmp_path / "plain", ema_decay=0.9, **QUICK)
+    options: dict[str, Any] = {**QUICK, "ema_decay": 0.9}
     policy = At(8, RollBack("a test"), every)
-    rolled = train(ToyTask(), tmp_path / "run", ema_decay=0.9, policies=[policy], **QUICK)
+    rolled = train(ToyTask(), tmp_path, policies=[policy], report_to=["tensorboard"], **options)
     assert policy.progress == [*range(8), *range(to, 12)]
-    assert losses(rolled) == losses(plain)
-    (event,) = events(tmp_path / "run", "rolled_back")
+    assert losses(rolled) == losses(logged(trained(**options)))
+    (event,) = events(tmp_path, "rolled_back")
     assert (event["why"], event["step"], event["to"]) == ("a test", 7, to)
-
-
-def test_curves_show_nothing_of_what_a_roll_back_gave_up(tmp_path: Path) -> None:
-    options: dict[str, Any] = {**QUICK, "report_to": ["tensorboard"]}
-    train(ToyTask(), tmp_path / "run", policies=[At(8, RollBack("a test"))], **options)
-    curve = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Scalars("loss")
-    assert [point.step for point in curve] == list(range(1, 13))
+    curve = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [point.step for point in curve] == list(range(1, 13)), "of what was given up nothing is shown"
 
 
 def test_a_roll_back_with_a_change_trains_otherwise(tmp_path: Path) -> None:
@@ -196,17 +177,18 @@ def test_policies_have_their_state_in_the_checkpoint(tmp_path: Path) -> None:
     assert window.steps == list(range(1, 10))
 
 
-def test_a_listener_that_fails_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_fails_stops_nothing(
+    tmp_path: Path, trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Listener):
         def on_step(self, record: StepRecord) -> None:
             raise ValueError("out of order")
 
-    plain = train(ToyTask(), tmp_path / "plain")
-    assert losses(train(ToyTask(), tmp_path / "run", listeners=[Failing()])) == losses(plain)
+    assert losses(train(ToyTask(), tmp_path, listeners=[Failing()])) == losses(logged(trained()))
     assert caplog.text.count("Failing.on_step failed") == 1 and "out of order" in caplog.text
 
 
-def test_listeners_hear_of_evaluations_and_events(tmp_path: Path) -> None:
+def test_what_happened_is_told_and_written_as_it_happens(tmp_path: Path) -> None:
     heard: list[Any] = []
 
     class Hearing(Listener):
@@ -218,10 +200,6 @@ def test_listeners_hear_of_evaluations_and_events(tmp_path: Path) -> None:
 
     train(ToyTask(), tmp_path, listeners=[Hearing()], max_steps=5)
     assert heard == ["started", (5, ["error", "score"]), "evaluated", "saved", "stopped"]
-
-
-def test_what_happened_is_written_as_it_happens(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path, max_steps=5)
     train(ToyTask(), tmp_path, resume=True, max_steps=8)
     every = list(read_events(tmp_path))
     assert [(e["event"], e["step"]) for e in every] == [
@@ -316,9 +294,9 @@ def test_a_factor_is_a_number_of_at_least_0(factor: float) -> None:
 
 
 def test_a_figure_that_is_not_finite_chooses_nothing(tmp_path: Path) -> None:
-    scores = [float("nan"), 1.0, float("nan"), 0.5]
-    train(ToyTask(scores=scores), tmp_path, eval_steps=3, save_steps=3)
-    assert json.loads((tmp_path / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoint-6"
+    scores = [float("nan"), 1.0, float("nan")]
+    train(ToyTask(scores=scores), tmp_path, max_steps=3, eval_steps=1, save_steps=1)
+    assert json.loads((tmp_path / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoint-2"
 
 
 def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Path) -> None:
@@ -326,7 +304,9 @@ def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Pat
         train(ToyTask(), tmp_path / "run", metric_for_best_model="beauty")
 
 
-def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> None:
+def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(
+    tmp_path: Path, trained: Trained, copied: Trained
+) -> None:
     """A resumed run keeps its first snapshot where it begins; two roll-backs to it find it as it was."""
 
     class Twice(Policy):
@@ -342,13 +322,11 @@ def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> N
             return super().after_backward(record)
 
     options: dict[str, Any] = {**QUICK, "ema_decay": 0.9}
-    plain = train(ToyTask(), tmp_path / "plain", **options)
-    train(ToyTask(), tmp_path / "run", **options | {"save_steps": 5})
-    for path in (tmp_path / "run").glob("checkpoint-1*"):
+    run, policy = copied(**options | {"save_steps": 5}), Twice()
+    for path in run.glob("checkpoint-1*"):
         path.rename(tmp_path / path.name)
-    policy = Twice()
-    assert losses(train(ToyTask(), tmp_path / "run", True, policies=[policy], **options)) == losses(plain)
-    assert policy.left == 0
+    entries = train(ToyTask(), run, True, policies=[policy], **options)
+    assert losses(entries) == losses(logged(trained(**options))) and policy.left == 0
 
 
 class Window(Policy):
@@ -368,12 +346,12 @@ class Window(Policy):
         self.steps = list(state["steps"])
 
 
-def test_a_roll_back_of_one_policy_restores_the_windows_of_all(tmp_path: Path) -> None:
+def test_a_roll_back_of_one_policy_restores_the_windows_of_all(tmp_path: Path, trained: Trained) -> None:
     window = Window()
     policies = [window, At(5, RollBack("the first")), At(8, RollBack("the second"), 3)]
-    plain = train(ToyTask(), tmp_path / "plain", **QUICK)
-    assert losses(train(ToyTask(), tmp_path / "run", policies=policies, **QUICK)) == losses(plain)
-    assert [e["to"] for e in events(tmp_path / "run", "rolled_back")] == [4, 6]
+    entries = train(ToyTask(), tmp_path, policies=policies, **QUICK)
+    assert losses(entries) == losses(logged(trained(**QUICK)))
+    assert [e["to"] for e in events(tmp_path, "rolled_back")] == [4, 6]
     assert window.steps == list(range(1, 13))
 
 
@@ -419,5 +397,5 @@ def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: 
 def test_memory_is_given_back_as_often_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given_back: list[int] = []
     monkeypatch.setattr("argusvl.training.loop.clear_device_cache", lambda: given_back.append(1))
-    train(ToyTask(), tmp_path, trainer_arguments={"torch_empty_cache_steps": 5}, **QUICK)
+    train(ToyTask(), tmp_path, max_steps=5, trainer_arguments={"torch_empty_cache_steps": 2}, **QUICK)
     assert len(given_back) == 2
