@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from argusvl.config.yaml_text import write_yaml
+from argusvl.core.wording import printable
 
 _WIDTH = 110
 _INDENT = "  "
@@ -62,5 +63,4 @@ def _comment(text: str, indent: str) -> list[str]:
 
 def _harmless(text: str) -> str:
     """On one line, without characters that YAML takes for a line's end or refuses: a label may hold any."""
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+    return printable(" ".join(text.split()))
