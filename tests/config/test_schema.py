@@ -15,47 +15,35 @@ from argusvl.tasks import TASKS
 SCHEMAS = {name: entry.config_class() for name, entry in TASKS.items()}
 
 # What is plainly absent when it is not named; everything else must be written.
+EVERYWHERE = {
+    "data.root",
+    "data.val",
+    "model.model_path",
+    "trainer_arguments",
+    "training.attention_entropy_every",
+    "training.balance_decay",
+    "training.early_stopping_patience",
+    "training.gradient_shares_every",
+    "training.phases",
+    "training.rate_scaling",
+    "training.recovery",
+    "training.remedies",
+}
 MAY_BE_LEFT_OUT = {
-    "detection": {
+    "detection": EVERYWHERE
+    | {
         "data.caption_vocabulary",
         "data.labels",
         "data.packed_max_tokens",
-        "data.root",
         "data.teacher_pool",
-        "data.val",
         "model.architecture",
-        "model.model_path",
         "model.peft",
         "model.tokenizer_path",
         "model.transfer_vocab_size",
-        "trainer_arguments",
         "detection.detection_second_eye",
         "training.gradient_checkpointing_parts",
-        "training.attention_entropy_every",
-        "training.balance_decay",
-        "training.early_stopping_patience",
-        "training.gradient_shares_every",
-        "training.phases",
-        "training.rate_scaling",
-        "training.recovery",
-        "training.remedies",
     },
-    "manipulation": {
-        "data.root",
-        "data.train_options",
-        "data.val",
-        "data.val_options",
-        "model.model_path",
-        "trainer_arguments",
-        "training.attention_entropy_every",
-        "training.balance_decay",
-        "training.early_stopping_patience",
-        "training.gradient_shares_every",
-        "training.phases",
-        "training.rate_scaling",
-        "training.recovery",
-        "training.remedies",
-    },
+    "manipulation": EVERYWHERE | {"data.train_options", "data.val_options"},
 }
 
 

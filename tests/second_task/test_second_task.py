@@ -145,7 +145,7 @@ def test_a_task_is_trained_measured_used_and_reported(
 def test_what_a_task_lacks_is_said_with_those_that_have_it(
     config: Callable[[str], str], tmp_path: Path, capsys: Capture
 ) -> None:
-    assert run(["train", config("run"), "max_steps=6"]) == 0
+    assert run(["train", config("run"), "max_steps=1"]) == 0
     folder, picture = tmp_path / "run", tmp_path / "a.png"
     Image.new("L", (16, 16)).save(picture)
     for words, what in (
@@ -169,7 +169,7 @@ def test_what_a_task_lacks_is_said_with_those_that_have_it(
 def test_the_help_of_a_verb_is_that_of_the_checkpoint_s_task(
     config: Callable[[str], str], tmp_path: Path, capsys: Capture
 ) -> None:
-    assert run(["train", config("run"), "max_steps=6"]) == 0
+    assert run(["train", config("run"), "max_steps=1"]) == 0
     for words in (["predict", str(tmp_path / "run"), "--help"], ["predict", "--task", "pose", "--help"]):
         capsys.readouterr()
         assert run(words) == 0

@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,21 @@ def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The folder of a whole run of the toy task with these options, trained once for all who look at it."""
+    """The folder of a whole run of the toy task with these options, trained once for all who look at it.
+
+    ``task``: options of the task itself, which is of a ``kind``.
+    """
     from toy_task import ToyTask, train
 
     folders: dict[str, Path] = {}
 
-    def folder_of(**options: Any) -> Path:
-        key = repr(sorted(options.items()))
+    def folder_of(
+        task: Mapping[str, Any] | None = None, kind: type[ToyTask] = ToyTask, **options: Any
+    ) -> Path:
+        key = repr((kind, task, sorted(options.items())))
         if key not in folders:
             folder = tmp_path_factory.mktemp("trained") / "run"
-            train(ToyTask(), folder, **options)
+            train(kind(**task or {}), folder, **options)
             folders[key] = folder
         return folders[key]
 
@@ -57,4 +62,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture
 def copied(trained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """As ``trained``, a copy at ``tmp_path / "run"`` that may be changed and trained further."""
-    return lambda **options: Path(shutil.copytree(trained(**options), tmp_path / "run", symlinks=True))
+    return lambda *task, **options: Path(
+        shutil.copytree(trained(*task, **options), tmp_path / "run", symlinks=True)
+    )
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run of two processes."""
+    from test_ranks import both_ranks
+
+    folder = tmp_path_factory.mktemp("ranks")
+    both_ranks(folder)
+    return folder

@@ -89,7 +89,7 @@ def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_other_ways_to_train(tmp_path: Path, changes: dict[str, Any]) -> None:
-    entries = train(ToyTask(), tmp_path / "run", num_train_epochs=6.0, **changes)
+    entries = train(ToyTask(), tmp_path / "run", num_train_epochs=4.0, **changes)
     assert sum(e["loss"] for e in entries[-5:]) < sum(e["loss"] for e in entries[:5])
 
 

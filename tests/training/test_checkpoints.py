@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from toy_task import ToyModel, ToyTask, contents, losses, toy_config, train
+from toy_task import ToyModel, ToyTask, contents, logged, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.figures import FigureSpec
@@ -52,9 +52,11 @@ WRITERS: dict[str, tuple[Any, str, Callable[..., None]]] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_failed_write_leaves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+def test_a_failed_write_leaves_the_rest(
+    tmp_path: Path, trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
     options: dict[str, Any] = {"save_steps": 3, "eval_steps": 100, "max_steps": 6}
-    whole = train(ToyTask(), tmp_path / "whole", **options)
+    whole = logged(trained(**options))
     place, name, failing = WRITERS[writer]
     original, calls = getattr(place, name), []
 
@@ -127,20 +129,13 @@ def test_an_error_that_is_no_failed_write_is_not_called_one(tmp_path: Path) -> N
 # ---- what is in a checkpoint ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("finished") / "run"
-    train(ToyTask(), run, max_steps=2, ema_decay=0.9)
-    return run / "checkpoint-2"
-
-
 @pytest.fixture
-def checkpoint(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run" / "checkpoint-2"))
+def checkpoint(copied: Callable[..., Path]) -> Path:
+    return copied(max_steps=2, ema_decay=0.9) / "checkpoint-2"
 
 
-def truncate(path: Path, by: int = 7) -> None:
-    path.write_bytes(path.read_bytes()[:-by])
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
 
 
 def test_a_whole_checkpoint_is_accepted(checkpoint: Path) -> None:
@@ -150,25 +145,27 @@ def test_a_whole_checkpoint_is_accepted(checkpoint: Path) -> None:
     verify_checkpoint(checkpoint, for_resume=True)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["model.safetensors", "optimizer.pt", "training_state/ranks.pt", "training_state/averages.safetensors"],
+TRUNCATED = (
+    "model.safetensors",
+    "optimizer.pt",
+    "training_state/ranks.pt",
+    "training_state/averages.safetensors",
 )
-def test_a_truncated_file_is_refused_by_name(checkpoint: Path, name: str) -> None:
-    truncate(checkpoint / name)
-    with pytest.raises(CheckpointError, match="is truncated") as caught:
+MISSING = "model.safetensors", "config.json", "toy.json", "trainer_state.json"
+DAMAGES = [(name, truncate, "is truncated") for name in TRUNCATED]
+DAMAGES += [(name, Path.unlink, "is missing") for name in MISSING]
+
+
+@pytest.mark.parametrize(("name", "damage", "said"), DAMAGES)
+def test_a_damaged_file_is_refused_by_name(
+    checkpoint: Path, name: str, damage: Callable[[Path], None], said: str
+) -> None:
+    damage(checkpoint / name)
+    with pytest.raises(CheckpointError, match=said) as caught:
         verify_checkpoint(checkpoint, for_resume=True)
     assert caught.value.where == str(checkpoint / name)
-    if name != "model.safetensors":
+    if name.endswith(".pt") or name.startswith("training_state"):
         verify_checkpoint(checkpoint)  # prediction does not need it
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "toy.json", "trainer_state.json"])
-def test_a_missing_file_is_refused_by_name(checkpoint: Path, name: str) -> None:
-    (checkpoint / name).unlink()
-    with pytest.raises(CheckpointError, match="is missing") as caught:
-        verify_checkpoint(checkpoint, for_resume=True)
-    assert caught.value.where == str(checkpoint / name)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 4, b"\xff" * 40, (5).to_bytes(8, "little") + b"[1,2]"])
@@ -295,34 +292,53 @@ def test_a_kept_best_that_was_removed_by_hand_does_not_stop_the_next_best(tmp_pa
     assert read_best(tmp_path) == better
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"step": 3},
-        {"checkpoint": "checkpoint-3", "step": "x", "metric": "accuracy", "value": 0.5},
-        {"checkpoint": "checkpoint-3", "step": 3, "metric": "accuracy", "value": "x"},
-    ],
-)
-def test_a_damaged_pointer_is_named(tmp_path: Path, told: dict[str, Any]) -> None:
-    (tmp_path / "best_checkpoint.json").write_text(json.dumps(told))
-    with pytest.raises(CheckpointError, match=r"best_checkpoint\.json"):
-        read_best(tmp_path)
+BEST = {"checkpoint": "checkpoint-3", "step": 3, "metric": "accuracy", "value": 0.5}
+ELSEWHERE = "names .*, which is not in the folder"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("told", "said"),
     [
-        ("checkpoint.json", {"files": {"model.safetensors": "x"}}),
-        ("checkpoint.json", {"files": {"m" * 300: 3}}),
-        ("model.safetensors.index.json", {"weight_map": {"weight": 5}}),
-        ("model.safetensors.index.json", {"weight_map": {"weight": "m" * 300}}),
+        ({"step": 3}, "is no record of a best checkpoint"),
+        (BEST | {"step": "x"}, "is no record of a best checkpoint"),
+        (BEST | {"value": "x"}, "is no record of a best checkpoint"),
+        (BEST | {"checkpoint": "../elsewhere"}, ELSEWHERE),
+        (BEST | {"checkpoint": "checkpoint-2/../../elsewhere"}, ELSEWHERE),
+        (BEST | {"checkpoint": str(Path(__file__).parent)}, ELSEWHERE),
     ],
 )
-def test_a_list_of_files_that_is_none_is_refused(tmp_path: Path, name: str, told: dict[str, Any]) -> None:
-    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    (tmp_path / name).write_text(json.dumps(told))
-    with pytest.raises(CheckpointError):
-        verify_checkpoint(tmp_path)
+def test_a_damaged_pointer_is_named(tmp_path: Path, told: dict[str, Any], said: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best_checkpoint.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=rf"best_checkpoint\.json: {said}"):
+        checkpoint_at(tmp_path / "run")
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "said"),
+    [
+        ("checkpoint.json", {"files": {"model.safetensors": "x"}}, "without its size"),
+        ("checkpoint.json", {"files": {"m" * 300: 3}}, ""),
+        ("checkpoint.json", {"files": {"../a.safetensors": 80}}, ELSEWHERE),
+        (INDEX, {"weight_map": {"weight": 5}}, "names no file"),
+        (INDEX, {"weight_map": {"weight": "m" * 300}}, ""),
+        (INDEX, {"weight_map": {"a": "../a.safetensors"}}, ELSEWHERE),
+    ],
+)
+def test_a_list_of_files_that_is_none_is_refused(
+    tmp_path: Path, name: str, told: dict[str, Any], said: str
+) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_file({"weight": torch.ones(2)}, folder / "model.safetensors")
+    (folder / name).write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=said):
+        verify_checkpoint(folder)
 
 
 def test_leftovers_of_a_killed_process_are_removed_or_put_back(tmp_path: Path) -> None:
@@ -350,34 +366,3 @@ def test_the_saved_weights_load_and_the_state_reads_without_pickled_code(tmp_pat
     for path in folder.rglob("*.pt"):
         torch.load(path, weights_only=True)
     assert not (folder / "training_args.bin").exists()
-
-
-# ---- names that lead elsewhere -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["../elsewhere", "checkpoint-2/../../elsewhere", "ABSOLUTE"])
-def test_a_best_checkpoint_outside_of_its_run_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "run").mkdir()
-    stated = str(tmp_path / "elsewhere") if name == "ABSOLUTE" else name
-    record = {"checkpoint": stated, "step": 2, "metric": "score", "value": 0.5}
-    (tmp_path / "run" / "best_checkpoint.json").write_text(json.dumps(record))
-    with pytest.raises(CheckpointError, match=r"best_checkpoint\.json: names .* not in the folder"):
-        checkpoint_at(tmp_path / "run")
-
-
-def test_a_file_of_a_checkpoint_outside_of_its_folder_is_refused(tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    folder = tmp_path / "model"
-    folder.mkdir()
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
-    with pytest.raises(CheckpointError, match=r"index\.json: names '\.\./a\.safetensors', which is not in"):
-        verify_checkpoint(folder)
-    index.unlink()
-    size = (tmp_path / "a.safetensors").stat().st_size
-    (folder / "checkpoint.json").write_text(json.dumps({"files": {"../a.safetensors": size}}))
-    with pytest.raises(
-        CheckpointError, match=r"checkpoint\.json: names '\.\./a\.safetensors', which is not in"
-    ):
-        verify_checkpoint(folder)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from toy_task import ToyModel, ToyTask, losses, toy_config, train
+from toy_task import ToyModel, ToyTask, logged, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError
 from argusvl.training.ema import ExponentialMovingAverage
@@ -52,7 +53,9 @@ def test_a_bfloat16_weight_is_averaged_in_float32() -> None:
     assert ema.state()["w"].item() == pytest.approx(1 - math.pow(0.9999, 1000), rel=1e-3)
 
 
-def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_path: Path) -> None:
+def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(
+    tmp_path: Path, trained: Callable[..., Path]
+) -> None:
     seen: list[torch.Tensor] = []
 
     class Watching(ToyTask):
@@ -63,6 +66,7 @@ def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_pat
     options: dict[str, Any] = {"max_steps": 4, "eval_steps": 4, "save_steps": 4}
     trainer = ArgusTrainer(Watching(), toy_config(tmp_path / "run", ema_decay=0.9, **options))
     trainer.train()
+    trainer.save_state()
     raw = trainer.run.network.body.weight.detach()
     saved = ToyModel.from_pretrained(tmp_path / "run" / "checkpoint-4").body.weight
     assert trainer.run.ema is not None
@@ -72,26 +76,22 @@ def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_pat
     assert torch.equal(seen[0], average)
     assert torch.equal(saved, average)
 
-    without = train(ToyTask(), tmp_path / "without", **options)
-    with_ema = [e for e in trainer.state.log_history if "loss" in e]
-    assert losses(without) == losses(with_ema)
+    assert losses(logged(tmp_path / "run")) == losses(logged(trained(**options)))
 
 
 def test_turning_the_average_off_or_on_when_resuming(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
-    whole = train(ToyTask(), tmp_path / "whole", max_steps=8, **options)
-    train(ToyTask(), tmp_path / "on", max_steps=4, ema_decay=0.9, lr_scheduler_type="constant", **options)
+    options: dict[str, Any] = {"save_steps": 3, "eval_steps": 100, "lr_scheduler_type": "constant"}
+    plain = train(ToyTask(), tmp_path / "plain", max_steps=6, **options)
+    train(ToyTask(), tmp_path / "on", max_steps=3, ema_decay=0.9, **options)
     options["allow_changes"] = True
-    off = train(ToyTask(), tmp_path / "on", resume=True, max_steps=8, lr_scheduler_type="constant", **options)
-    plain = train(ToyTask(), tmp_path / "plain", max_steps=8, lr_scheduler_type="constant", **options)
+    off = train(ToyTask(), tmp_path / "on", resume=True, max_steps=6, **options)
     assert losses(off) == losses(plain), "the raw weights go on"
-    later = train(ToyTask(), tmp_path / "whole", resume=True, max_steps=10, ema_decay=0.9, **options)
-    assert len(later) == 10 and losses(later[:8]) == losses(whole)
+    later = train(ToyTask(), tmp_path / "plain", resume=True, max_steps=8, ema_decay=0.9, **options)
+    assert len(later) == 8 and losses(later[:6]) == losses(plain)
 
 
-def test_resuming_an_average_of_other_parameters_is_an_error(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"save_steps": 2, "eval_steps": 100, "ema_decay": 0.9}
-    train(ToyTask(), tmp_path / "run", max_steps=2, **options)
+def test_resuming_an_average_of_other_parameters_is_an_error(copied: Callable[..., Path]) -> None:
+    run = copied(max_steps=2, ema_decay=0.9)
     groups = (ParameterGroup("head", "head", 0.0), ParameterGroup("body", ".", 0.01))
     with pytest.raises(CheckpointError, match=r"2 parameters trained then and not now.*head\.bias"):
-        train(ToyTask(groups=groups), tmp_path / "run", resume=True, max_steps=4, **options)
+        train(ToyTask(groups=groups), run, resume=True, max_steps=4, ema_decay=0.9)

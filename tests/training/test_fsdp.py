@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ WHOLE: dict[str, Any] = {
 FSDP: dict[str, Any] = {"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["Linear"]}}
 SHARDED: dict[str, Any] = {**WHOLE, "trainer_arguments": FSDP}
 ALONE: dict[str, Any] = {**WHOLE, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+
+Trained = Callable[..., Path]
 
 
 def close(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> None:
@@ -64,10 +66,10 @@ def stopped(sharded: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_computes_what_whole_weights_do(sharded: Path, tmp_path: Path) -> None:
+def test_it_computes_what_whole_weights_do(sharded: Path, tmp_path: Path, trained: Trained) -> None:
     both_ranks(tmp_path / "whole", **WHOLE)
     close(logged(sharded), logged(tmp_path / "whole"))
-    close(logged(sharded), train(ToyTask(**QUIET), tmp_path / "one", **ALONE))
+    close(logged(sharded), logged(trained(QUIET, **ALONE)))
     assert all(entry["grad_norm"] > 0.5 for entry in logged(sharded)), "nothing was clipped"
     ours, theirs = weights(sharded / "checkpoint-7"), weights(tmp_path / "whole" / "checkpoint-7")
     for name, tensor in theirs.items():
@@ -93,7 +95,9 @@ class SeenTask(ToyTask):
 
 
 @pytest.mark.parametrize("stage", [2, 3])
-def test_a_file_of_deepspeeds_trains_as_one_process(repository: Path, tmp_path: Path, stage: int) -> None:
+def test_a_file_of_deepspeeds_trains_as_one_process(
+    repository: Path, tmp_path: Path, trained: Trained, stage: int
+) -> None:
     options = {**WHOLE, "per_device_train_batch_size": 2}
     file = repository / "configs" / "deepspeed" / f"zero{stage}.json"
     config = toy_config(
@@ -102,7 +106,7 @@ def test_a_file_of_deepspeeds_trains_as_one_process(repository: Path, tmp_path: 
     carried = carry_out(read_deepspeed(file), config, 2, file).config
     seen = SeenTask(**QUIET, notes=tmp_path / "notes")
     both_ranks(tmp_path / "both", task=seen, **options, trainer_arguments=dict(carried.trainer_arguments))
-    close(logged(tmp_path / "both"), train(ToyTask(**QUIET), tmp_path / "one", **ALONE))
+    close(logged(tmp_path / "both"), logged(trained(QUIET, **ALONE)))
     assert (tmp_path / "both" / "checkpoint-7" / "training_state" / "shards" / "__1_0.distcp").is_file()
     assert {*seen.notes.read_text().split()} == {str(stage == 3)}
 
@@ -127,11 +131,11 @@ def test_one_process_goes_on_with_the_same_configuration(sharded: Path, stopped:
     close(alone, logged(sharded))
 
 
-def test_what_one_process_began_two_go_on_with_in_parts(sharded: Path, tmp_path: Path) -> None:
-    train(ToyTask(**QUIET), tmp_path, **ALONE)
-    shutil.rmtree(tmp_path / "checkpoint-7")
-    both_ranks(tmp_path, resume=True, **SHARDED)
-    close(logged(tmp_path), logged(sharded))
+def test_what_one_process_began_two_go_on_with_in_parts(sharded: Path, copied: Trained) -> None:
+    run = copied(QUIET, **ALONE)
+    shutil.rmtree(run / "checkpoint-7")
+    both_ranks(run, resume=True, **SHARDED)
+    close(logged(run), logged(sharded))
 
 
 def test_another_number_of_samples_a_step_is_refused(stopped: Path) -> None:

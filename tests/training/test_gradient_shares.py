@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from test_ranks import both_ranks
-from toy_task import PlannedTask, ToyTask, logged, losses, toy_config, train
+from toy_task import GROUPS, PlannedTask, ToyTask, logged, losses, toy_config, train
 
+from argusvl.core.errors import ConfigError
 from argusvl.core.weight_files import load_safetensors
+from argusvl.training.arguments import training_arguments
 from argusvl.training.gradient_shares import shares_of
 from argusvl.training.listeners import Listener
 from argusvl.training.step import StepRecord
@@ -104,19 +107,15 @@ def test_they_are_measured_as_often_as_asked(tmp_path: Path) -> None:
 
 
 def test_weights_in_parts_are_refused_by_name(tmp_path: Path) -> None:
-    both_ranks(
-        tmp_path,
-        gradient_shares_every=1,
-        trainer_arguments={"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["Linear"]}},
-    )
-    for number in range(2):
-        said = (tmp_path / f"rank{number}.txt").read_text()
-        assert said.startswith("ConfigError") and "gradient_shares_every" in said
+    config = toy_config(tmp_path, gradient_shares_every=1, trainer_arguments={"fsdp": True})
+    two = mock.patch("argusvl.training.arguments.processes_of_launcher", return_value=2)
+    with two, pytest.raises(ConfigError) as caught:
+        training_arguments(config, GROUPS, ToyTask().figures())
+    assert caught.value.where == "gradient_shares_every"
 
 
-def test_two_processes_train_as_if_nothing_was_measured(tmp_path: Path) -> None:
-    both_ranks(tmp_path / "plain")
-    both_ranks(tmp_path / "measured", gradient_shares_every=1)
-    entries = [logged(tmp_path / name) for name in ("plain", "measured")]
+def test_two_processes_train_as_if_nothing_was_measured(tmp_path: Path, two_ranks: Path) -> None:
+    both_ranks(tmp_path, gradient_shares_every=1)
+    entries = [logged(folder) for folder in (two_ranks, tmp_path)]
     assert losses(entries[0]) == losses(entries[1])
     assert "gs/fit" in entries[1][0] and "gs/fit" not in entries[0][0]

@@ -29,9 +29,9 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_losses_are_those_of_a_run_without_it(tmp_path: Path, tries: list[int]) -> None:
-    plain = train(ToyTask(dropout=0.3), tmp_path / "plain")
+    plain = train(ToyTask(dropout=0.3), tmp_path / "plain", max_steps=3)
     assert not tries
-    sized = train(SizedTask(dropout=0.3), tmp_path / "sized")
+    sized = train(SizedTask(dropout=0.3), tmp_path / "sized", max_steps=3)
     assert tries and {index % 4 for index in tries} == {3}
     assert losses(sized) == losses(plain)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,18 +108,19 @@ class FullTask(SizedTask):
         return model
 
 
-def test_the_largest_batch_is_tried_on_every_rank_and_changes_nothing(tmp_path: Path) -> None:
-    both_ranks(tmp_path / "plain")
+def test_the_largest_batch_is_tried_on_every_rank_and_changes_nothing(
+    tmp_path: Path, two_ranks: Path
+) -> None:
     both_ranks(tmp_path / "sized", task=SizedTask(**QUIET))
-    assert losses(logged(tmp_path / "sized")) == losses(logged(tmp_path / "plain"))
+    assert losses(logged(tmp_path / "sized")) == losses(logged(two_ranks))
     both_ranks(tmp_path / "full", task=FullTask(**QUIET))
     said = [(tmp_path / "full" / f"rank{n}.txt").read_text() for n in range(2)]
     assert "process 1 of 2 stopped: " in said[0] and "toy-3, toy-7" in said[0]
     assert said[1].startswith("ConfigError") and "the largest batch does not fit" in said[1]
 
 
-def test_two_ranks_compute_what_one_process_does(tmp_path: Path) -> None:
-    both_ranks(tmp_path / "two")
+def test_two_ranks_compute_what_one_process_does(tmp_path: Path, two_ranks: Path) -> None:
+    shutil.copytree(two_ranks, tmp_path / "two", symlinks=True)
     one = train(ToyTask(**QUIET), tmp_path / "one", per_device_train_batch_size=4, **OPTIONS)
     two = logged(tmp_path / "two")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from test_ranks import QUIET, both_ranks, said
-from toy_task import ToyModel, ToyTask, events, history, losses, toy_config, train
+from toy_task import ToyModel, ToyTask, events, history, logged, losses, toy_config, train
 
 from argusvl.config.schema import RecoverySection
 from argusvl.core.batch import Batch
@@ -119,10 +120,12 @@ def end_of(entries: list[dict[str, float]]) -> float:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_run_that_recovers_ends_within_the_noise_of_one_without_a_fault(tmp_path: Path, fault: str) -> None:
+def test_a_run_that_recovers_ends_within_the_noise_of_one_without_a_fault(
+    tmp_path: Path, trained: Callable[..., Path], fault: str
+) -> None:
     make, event = FAULTS[fault]
     seeds = (3, 4, 5)
-    healthy = [end_of(train(ToyTask(), tmp_path / f"healthy-{s}", seed=s, **OPTIONS)) for s in seeds]
+    healthy = [end_of(logged(trained(seed=seed, **OPTIONS))) for seed in seeds]
     ends = []
     for seed in seeds:
         folder = tmp_path / f"{fault}-{seed}"
@@ -254,10 +257,20 @@ def _called(model: Any, times: int) -> Any:
     return model
 
 
-def test_a_replay_with_other_weights_says_so(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a run that has ended."""
     with pytest.raises(TrainingError) as caught:
-        train(BadData(), tmp_path, **OPTIONS)
-    bundle = Path(str(caught.value.where))
+        train(BadData(), tmp_path_factory.mktemp("ended"), **OPTIONS)
+    return Path(str(caught.value.where))
+
+
+@pytest.fixture
+def bundle(kept: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(kept, tmp_path / "bundle"))
+
+
+def test_a_replay_with_other_weights_says_so(tmp_path: Path, bundle: Path) -> None:
     report = json.loads((bundle / "report.json").read_text())
     report["term_sums"][0]["size"] = "0.5"
     (bundle / "report.json").write_text(json.dumps(report))
@@ -266,10 +279,7 @@ def test_a_replay_with_other_weights_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["report.json", "batches.pt", "weights.safetensors"])
-def test_a_damaged_bundle_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TrainingError) as caught:
-        train(BadData(), tmp_path, **OPTIONS)
-    bundle = Path(str(caught.value.where))
+def test_a_damaged_bundle_is_named(tmp_path: Path, bundle: Path, name: str) -> None:
     (bundle / name).write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read|is truncated"):
         replay(BadData(), toy_config(tmp_path, **OPTIONS), bundle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from test_recovery import recovery
 from test_watching import STEPS, CarefulTask, found
-from toy_task import ToyModel, events, train
+from toy_task import GROUPS, ToyModel, events, logged, losses, train
 from transformers import PreTrainedModel
 
 from argus_doctor.checks import examine
@@ -90,29 +91,21 @@ def test_the_figure_that_users_choose_by_decides_before_the_loss(tmp_path: Path)
     assert kept["losses_with"] == kept["losses_without"]
 
 
-def test_a_group_that_would_never_train_trains_as_if_nothing_had_frozen_it(tmp_path: Path) -> None:
-    groups = [
-        (ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=wait), ParameterGroup("body", r".", 0.01))
-        for wait in (0.0, 50.0)
-    ]
-    healthy = train(CarefulTask(groups=groups[0]), tmp_path / "healthy", **STEPS)
-    cured = train(
-        CarefulTask(groups=groups[1]), tmp_path / "cured", **STEPS, remedies=remedies("frozen-head")
-    )
-    assert [(e["loss"], e["lr/head"]) for e in cured] == [(e["loss"], e["lr/head"]) for e in healthy]
-    (kept,) = events(tmp_path / "cured", "remedy")
-    assert kept["kept"] and "head" in kept["change"]
-    (told,) = found(tmp_path / "cured")
-    assert told["kind"] == "frozen-head"
-
-
-def test_what_was_thawed_trains_after_a_resume(tmp_path: Path) -> None:
-    groups = ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=50.0), ParameterGroup("body", r".", 0.01)
+def test_a_group_that_would_never_train_trains_as_if_nothing_had_frozen_it(
+    tmp_path: Path, trained: Callable[..., Path]
+) -> None:
+    healthy = logged(trained(kind=CarefulTask, **STEPS))
+    groups = replace(GROUPS[0], frozen_epochs=50.0), GROUPS[1]
     options = STEPS | {"save_steps": 20, "remedies": remedies("frozen-head")}
-    whole = train(CarefulTask(groups=groups), tmp_path, **options)
+    cured = train(CarefulTask(groups=groups), tmp_path, **options)
+    assert [(e["loss"], e["lr/head"]) for e in cured] == [(e["loss"], e["lr/head"]) for e in healthy]
+    (kept,) = events(tmp_path, "remedy")
+    assert kept["kept"] and "head" in kept["change"]
+    (told,) = found(tmp_path)
+    assert told["kind"] == "frozen-head"
     shutil.rmtree(tmp_path / "checkpoint-40")
     resumed = train(CarefulTask(groups=groups), tmp_path, resume=True, **options)
-    assert resumed[-1]["loss"] == whole[-1]["loss"]
+    assert losses(resumed) == losses(healthy), "what was thawed trains after a resumption, too"
 
 
 def test_an_error_that_nothing_mends_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +118,9 @@ def test_an_error_that_nothing_mends_ends_the_run(tmp_path: Path, monkeypatch: p
     assert "restart" in str(raised.value.remedy)
 
 
-def test_a_healthy_run_is_the_same_with_remedies(tmp_path: Path) -> None:
-    plain = train(CarefulTask(), tmp_path / "plain", **STEPS)
-    ready = train(CarefulTask(), tmp_path / "ready", **STEPS, remedies=remedies())
-    assert [(e["loss"], e["grad_norm"]) for e in plain] == [(e["loss"], e["grad_norm"]) for e in ready]
+def test_a_healthy_run_is_the_same_with_remedies(tmp_path: Path, trained: Callable[..., Path]) -> None:
+    ready = train(CarefulTask(), tmp_path, **STEPS, remedies=remedies())
+    assert losses(ready) == losses(logged(trained(kind=CarefulTask, **STEPS)))
 
 
 def test_a_finding_that_the_engine_cannot_mend_is_refused_by_name(tmp_path: Path) -> None:

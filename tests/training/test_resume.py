@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from toy_task import (
     another_process,
     contents,
     events,
+    history,
+    logged,
     losses,
     toy_config,
     train,
@@ -34,6 +36,8 @@ from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
+
+Copied = Callable[..., Path]
 
 
 class Killed(Exception):  # noqa: N818 - it is what happens, not an error of the code
@@ -58,7 +62,8 @@ FROZEN = (replace(GROUPS[0], frozen_epochs=1.5), GROUPS[1])
 PHASES = [PhaseSection(until=0.5, train=["body"]), PhaseSection(until=1.0, rates={"head": 2.0})]
 
 # (options, batches until death): in the middle of an epoch, right at its end, under accumulation (whose last step is
-# short), with a logging window that the checkpoint cuts, with an average of weights, and with all that has a state.
+# short), with a logging window that the checkpoint cuts, with an average of weights, with all that has a state, and
+# with batches that the data plan: two epochs of six, whatever per_device_train_batch_size is.
 CASES: dict[str, tuple[dict[str, Any], int]] = {
     "middle": ({"save_steps": 4}, 10),
     "end of epoch": ({"save_steps": 6}, 9),
@@ -71,6 +76,8 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "frozen at first": ({"save_steps": 3, "groups": FROZEN}, 8),
     "in phases": ({"save_steps": 3, "phases": PHASES}, 8),
     "balanced": ({"save_steps": 3, "balance_decay": 0.9}, 8),
+    "planned, early": ({"save_steps": 2, "task": PlannedTask}, 4),
+    "planned, late": ({"save_steps": 2, "task": PlannedTask}, 8),
 }
 
 
@@ -78,27 +85,20 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 def test_a_run_that_died_resumes_to_the_losses_of_one_that_did_not(tmp_path: Path, case: str) -> None:
     options, batches = CASES[case]
     options = dict(options)
-    groups = options.pop("groups", GROUPS)
-    whole = train(ToyTask(groups=groups), tmp_path / "whole", **options)
+    groups, task = options.pop("groups", GROUPS), options.pop("task", ToyTask)
+    whole = train(task(groups=groups), tmp_path / "whole", **options)
+    if task is PlannedTask:
+        assert len(whole) == 12
     with pytest.raises(Killed):
-        train(DyingTask(batches, groups=groups), tmp_path / "parts", **options)
+        dying = type("Dying", (DyingTask, task), {})(batches, groups=groups)
+        train(dying, tmp_path / "parts", **options)
     assert 0 < list_checkpoints(tmp_path / "parts")[-1][0] < int(whole[-1]["step"])
 
-    parts = train(ToyTask(groups=groups), tmp_path / "parts", resume=True, **options)
+    parts = train(task(groups=groups), tmp_path / "parts", resume=True, **options)
 
     assert losses(parts) == losses(whole)
     last = [list_checkpoints(tmp_path / run)[-1][1] / "model.safetensors" for run in ("whole", "parts")]
     assert last[0].read_bytes() == last[1].read_bytes()
-
-
-@pytest.mark.parametrize("batches", [4, 8])
-def test_planned_batches_resume_to_the_same_losses(tmp_path: Path, batches: int) -> None:
-    options = {"save_steps": 2, "dataloader_num_workers": 0}
-    whole = train(PlannedTask(), tmp_path / "whole", **options)
-    assert len(whole) == 12  # two epochs of six batches, whatever per_device_train_batch_size is
-    with pytest.raises(Killed):
-        train(type("Dying", (DyingTask, PlannedTask), {})(batches), tmp_path / "parts", **options)
-    assert losses(train(PlannedTask(), tmp_path / "parts", resume=True, **options)) == losses(whole)
 
 
 def test_a_killed_process_with_data_workers_resumes_to_the_same_losses(tmp_path: Path) -> None:
@@ -164,11 +164,10 @@ def test_resuming_draws_no_sample_a_second_time(tmp_path: Path) -> None:
     assert {epoch for epoch, _ in asked} == {0, 1}
 
 
-def test_one_seed_reproduces_the_losses_and_another_does_not(tmp_path: Path) -> None:
-    first, second = (train(ToyTask(), tmp_path / name) for name in "ab")
-    other = train(ToyTask(), tmp_path / "c", seed=4)
-    assert losses(first) == losses(second)
-    assert losses(first) != losses(other)
+def test_one_seed_reproduces_the_losses_and_another_does_not(tmp_path: Path, trained: Copied) -> None:
+    first = losses(logged(trained()))
+    assert losses(train(ToyTask(), tmp_path / "again")) == first
+    assert losses(train(ToyTask(), tmp_path / "other", seed=4)) != first
 
 
 def test_each_epoch_has_its_own_order_and_noise() -> None:
@@ -190,20 +189,21 @@ def test_each_epoch_has_its_own_order_and_noise() -> None:
     assert float(alone.samples[0]["y"][0]) != float(later.samples[0]["y"][0])
 
 
-def test_a_finished_run_is_resumed_without_another_step(tmp_path: Path) -> None:
-    whole = train(ToyTask(), tmp_path / "run", max_steps=8)  # in the middle of the second epoch
-    result = run_training(ToyTask(), toy_config(tmp_path / "run", max_steps=8), resume=True)
+def test_a_finished_run_is_resumed_without_another_step(copied: Copied) -> None:
+    run = copied(max_steps=8)  # in the middle of the second epoch
+    whole = logged(run)
+    result = run_training(ToyTask(), toy_config(run, max_steps=8), resume=True)
     assert result.steps == 8 and not result.interrupted
-    assert losses(toy_task.logged(tmp_path / "run")) == losses(whole)
+    assert losses(logged(run)) == losses(whole)
 
 
-def test_a_run_is_not_started_over_existing_checkpoints(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path / "run")
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+def test_a_run_is_not_started_over_existing_checkpoints(copied: Copied) -> None:
+    run = copied()
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
     with pytest.raises(ConfigError, match="already holds checkpoint-12") as caught:
-        train(ToyTask(), tmp_path / "run")
+        train(ToyTask(), run)
     assert "--resume" in str(caught.value.remedy)
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before
 
 
 def test_resuming_what_does_not_exist_is_an_error(tmp_path: Path) -> None:
@@ -219,49 +219,44 @@ def test_resuming_what_does_not_exist_is_an_error(tmp_path: Path) -> None:
         ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps 1, now it is 2"),
     ],
 )
-def test_another_order_of_data_is_an_error(tmp_path: Path, change: dict[str, int], message: str) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
+def test_another_order_of_data_is_an_error(copied: Copied, change: dict[str, int], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        train(ToyTask(), tmp_path / "run", resume=True, **change)
+        train(ToyTask(), copied(max_steps=5), resume=True, **change)
 
 
-def test_resuming_with_other_data_or_another_model_is_an_error(tmp_path: Path) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=5)
-    before = contents(tmp_path / "run")
+def test_resuming_with_other_data_or_another_model_is_an_error(copied: Copied) -> None:
+    run = copied(max_steps=5)
+    before = contents(run)
     with pytest.raises(CheckpointError, match="training samples 22, now it is 30"):
-        train(ToyTask(length=30), tmp_path / "run", resume=True)
-    assert contents(tmp_path / "run") == before
+        train(ToyTask(length=30), run, resume=True)
+    assert contents(run) == before
 
     class Wider(ToyTask):
         def model(self) -> Any:
             return toy_task.ToyModel(toy_task.ToyConfig(width=16))
 
     with pytest.raises(CheckpointError, match="do not fit the configured model"):
-        train(Wider(), tmp_path / "run", resume=True)
+        train(Wider(), run, resume=True)
 
 
-def test_the_newest_complete_checkpoint_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    whole = train(ToyTask(), tmp_path / "run", save_steps=4)
-    damaged = tmp_path / "run" / "checkpoint-12" / "optimizer.pt"
+def test_the_newest_complete_checkpoint_goes_on(copied: Copied, caplog: pytest.LogCaptureFixture) -> None:
+    run = copied()
+    whole, damaged = logged(run), run / "checkpoint-12" / "optimizer.pt"
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    parts = train(ToyTask(), tmp_path / "run", resume=True, save_steps=4)
+    parts = train(ToyTask(), run, resume=True)
     assert caplog.text.count("passed over: ") == 1
     assert "optimizer.pt" in caplog.text and "truncated" in caplog.text and "checkpoint-10" in caplog.text
     assert losses(parts) == losses(whole)
 
 
-def test_new_intervals_hold_when_resuming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=4, save_steps=4)
+def test_new_intervals_hold_when_resuming(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(max_steps=4)
     theirs, told = logging.getLogger("transformers.trainer_utils"), list[str]()
     monkeypatch.setattr(theirs, "handle", lambda record: told.append(record.getMessage()))
-    train(
-        ToyTask(), tmp_path / "run", resume=True, max_steps=12, save_steps=3, eval_steps=6, save_total_limit=9
-    )
+    train(ToyTask(), run, resume=True, max_steps=12, save_steps=3, eval_steps=6, save_total_limit=9)
     assert not told, "they would be said to differ"
-    steps = [step for step, _ in list_checkpoints(tmp_path / "run")]
-    assert steps == [4, 6, 9, 12]
-    state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
-    assert [e["step"] for e in state["log_history"] if "eval_score" in e] == [4, 6, 12]
+    assert [step for step, _ in list_checkpoints(run)] == [4, 6, 9, 12]
+    assert [int(e["step"]) for e in history(run) if "eval_score" in e] == [4, 6, 12]
 
 
 def test_other_records_and_another_length_are_said_when_resuming(
@@ -293,20 +288,21 @@ def test_other_records_and_another_length_are_said_when_resuming(
 
 def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: Path) -> None:
     assert checkpoint_at(tmp_path / "anything") == tmp_path / "anything"
-    train(ToyTask(scores=[2.0, 1.0]), tmp_path / "best", max_steps=10)
-    assert [step for step, _ in list_checkpoints(tmp_path / "best")] == [5, 10]
-    assert checkpoint_at(tmp_path / "best") == tmp_path / "best" / "checkpoint-5"
+    options: dict[str, Any] = {"max_steps": 2, "save_steps": 1, "eval_steps": 1}
+    train(ToyTask(scores=[2.0, 1.0]), tmp_path / "best", **options)
+    assert [step for step, _ in list_checkpoints(tmp_path / "best")] == [1, 2]
+    assert checkpoint_at(tmp_path / "best") == tmp_path / "best" / "checkpoint-1"
     (tmp_path / "best" / "config.json").write_text("{}")  # a model, beside which its trainer left checkpoints
     assert checkpoint_at(tmp_path / "best") == tmp_path / "best"
-    train(ToyTask(eval_length=None), tmp_path / "newest", max_steps=10)
-    assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-10"
+    train(ToyTask(eval_length=None), tmp_path / "newest", **options)
+    assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-2"
 
 
-def test_another_folder_of_pictures_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    train(ToyTask(), tmp_path / "run", max_steps=4)
-    config = toy_config(tmp_path / "run", max_steps=6)
-    config = config.model_copy(update={"data": config.data.model_copy(update={"root": tmp_path})})
+def test_another_folder_of_pictures_is_said(copied: Copied, caplog: pytest.LogCaptureFixture) -> None:
+    run = copied(max_steps=4)
+    config = toy_config(run, max_steps=5)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"root": run})})
     run_training(ToyTask(), config, resume=True)
-    assert f"root was None and is '{tmp_path}': the pictures there must be the same" in caplog.text
-    (event,) = events(tmp_path / "run", "changed")
+    assert f"root was None and is '{run}': the pictures there must be the same" in caplog.text
+    (event,) = events(run, "changed")
     assert "root" in event["changes"][0]

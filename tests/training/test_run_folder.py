@@ -128,27 +128,24 @@ def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("checkpoint.json", "{}"),
-        ("checkpoint.json", '{"files": null}'),
-        ("trainer_state.json", "{}"),
-        ("training_state/engine.json", '{"position": 1, "evaluation_due": 1, "ema_updates": 1}'),
-        ("training_state/config.json", "{}"),
-        ("ranks.pt", "[]"),
-        ("optimizer.pt", "[]"),
-        ("scheduler.pt", "{}"),
+        ("checkpoint.json", {}),
+        ("checkpoint.json", {"files": None}),
+        ("trainer_state.json", {}),
+        ("training_state/engine.json", {"position": 1, "evaluation_due": 1, "ema_updates": 1}),
+        ("training_state/config.json", {}),
+        ("training_state/ranks.pt", []),
+        ("optimizer.pt", []),
+        ("scheduler.pt", {}),
     ],
 )
-def test_a_state_that_can_be_read_and_is_wrong_is_named(copied: Copied, name: str, content: str) -> None:
+def test_a_state_that_can_be_read_and_is_wrong_is_named(copied: Copied, name: str, content: Any) -> None:
     run = copied(max_steps=5)
     folder = run / "checkpoint-5"
     if name.endswith(".pt"):
-        path = folder / "training_state" / name if name == "ranks.pt" else folder / name
-        torch.save(json.loads(content), path)
-        (folder / "checkpoint.json").write_text(
-            json.dumps({"files": {"training_state/engine.json": 1}}), encoding="utf-8"
-        )
+        torch.save(content, folder / name)
+        (folder / "checkpoint.json").write_text(json.dumps({"files": {"training_state/engine.json": 1}}))
     else:
-        (folder / name).write_text(content, encoding="utf-8")
+        (folder / name).write_text(json.dumps(content))
     with pytest.raises(CheckpointError):
         train(ToyTask(), run, resume=True, max_steps=7)
 

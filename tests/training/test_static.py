@@ -42,7 +42,7 @@ def test_the_engine_knows_no_task() -> None:
 
 PRIVATE = {
     Trainer: {"_run_epoch", "_get_dataloader", "_train_batch_size"}
-    | {"_load_from_checkpoint", "_load_optimizer_and_scheduler", "_load_scaler"},
+    | {"_load_from_checkpoint", "_load_optimizer_and_scheduler"},
     TrainingArguments: {"_n_gpu"},
     GradientState: {"_set_sync_gradients"},
 }

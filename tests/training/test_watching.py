@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_task import PlannedTask, ToyModel, ToyTask, events, toy_config, train
+from toy_task import PlannedTask, ToyModel, ToyTask, events, logged, losses, toy_config, train
 from transformers import PreTrainedModel
 
 from argusvl.config.schema import PhaseSection
@@ -136,13 +137,12 @@ def test_a_loss_that_is_no_number_is_found_before_the_run_stops(tmp_path: Path) 
     assert found(tmp_path)[0]["kind"] == "non-finite-loss"
 
 
-def test_watching_changes_nothing_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = train(CarefulTask(), tmp_path / "watched", **STEPS)
+def test_watching_changes_nothing_of_the_run(
+    tmp_path: Path, trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = logged(trained(kind=CarefulTask, **STEPS))
     monkeypatch.setattr("argusvl.training.watching.RunWatch.on_event", lambda self, event: None)
-    alone = train(CarefulTask(), tmp_path / "alone", **STEPS)
-    assert [(e["step"], e["loss"], e["grad_norm"]) for e in watched] == [
-        (e["step"], e["loss"], e["grad_norm"]) for e in alone
-    ]
+    assert losses(train(CarefulTask(), tmp_path, **STEPS)) == losses(watched)
 
 
 def test_a_batch_is_not_kept_beyond_its_step(tmp_path: Path) -> None:
