@@ -322,10 +322,10 @@ INDEX = "model.safetensors.index.json"
     ("name", "told", "said"),
     [
         ("checkpoint.json", {"files": {"model.safetensors": "x"}}, "without its size"),
-        ("checkpoint.json", {"files": {"m" * 300: 3}}, ""),
+        ("checkpoint.json", {"files": {"m" * 300: 3}}, "mmm"),
         ("checkpoint.json", {"files": {"../a.safetensors": 80}}, ELSEWHERE),
         (INDEX, {"weight_map": {"weight": 5}}, "names no file"),
-        (INDEX, {"weight_map": {"weight": "m" * 300}}, ""),
+        (INDEX, {"weight_map": {"weight": "m" * 300}}, "mmm"),
         (INDEX, {"weight_map": {"a": "../a.safetensors"}}, ELSEWHERE),
     ],
 )
