@@ -127,3 +127,13 @@ def test_terms_that_do_not_fit_are_errors(terms: dict[str, torch.Tensor], messag
 def test_counts_that_are_missing_or_no_numbers_are_errors(counts: Any) -> None:
     with pytest.raises(ModelError, match=r"counts\['m'\]"):
         LossAggregation(TERMS).counts_of([Batch({}, counts)])
+
+
+def test_compute_loss_is_a_scalar_and_the_model_sees_neither_counts_nor_bookkeeping(tmp_path: Path) -> None:
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run"))
+    batch = next(iter(trainer.get_train_dataloader()))
+
+    loss = trainer.compute_loss(trainer.model, batch)
+
+    assert loss.shape == () and loss.requires_grad
+    assert all(type(v) in (int, float) for v in [*batch.counts.values()])

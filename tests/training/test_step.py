@@ -68,6 +68,24 @@ def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path, 
     assert losses([e for e in trainer.state.log_history if "loss" in e]) == losses(plain)
 
 
+def test_a_forward_outside_of_a_step_leaves_no_trace_in_the_log(tmp_path: Path) -> None:
+    plain = train(ToyTask(dropout=0.0), tmp_path / "plain", **QUICK, logging_steps=3)
+
+    class Peeking(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+            task = ToyTask()
+            data = task.train_dataset()
+            model.train()
+            trainer.compute_loss(model, task.collate([data[0], data[1]]))
+
+    trainer = ArgusTrainer(
+        ToyTask(dropout=0.0), toy_config(tmp_path / "run", **QUICK, logging_steps=3), [Peeking()]
+    )
+    trainer.train()
+    entries = [e for e in trainer.state.log_history if "loss" in e]
+    assert [e["fit_loss"] for e in entries] == [e["fit_loss"] for e in plain]
+
+
 def test_a_record_says_what_the_step_was(tmp_path: Path) -> None:
     watching = Keeping()
     entries = train(ToyTask(), tmp_path, listeners=[watching], gradient_accumulation_steps=2, **QUICK)

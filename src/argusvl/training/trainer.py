@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import IntervalStrategy
 
 from argusvl.config.schema import RunConfig
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ConfigError
 from argusvl.training import loop, sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
@@ -37,6 +38,7 @@ from argusvl.training.saving import check_position
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.state import TrainState
 from argusvl.training.steering import own_policies
+from argusvl.training.stepping import batch_loss
 from argusvl.training.throughput import Throughput
 from argusvl.training.watching import RunWatch
 
@@ -178,6 +180,21 @@ class ArgusTrainer(Trainer):
             self.run, epoch, train_dataloader, self._sampler, num_update_steps_per_epoch, steps_in_epoch
         )
         self.control = self.run.control
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,  # type: ignore[override]
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """A batch's loss: a scalar. The engine's own step does not come here; whoever has a batch may.
+
+        ``num_items_in_batch`` are the step's global counts; the batch's own where the caller has none.
+        """
+        counts = self.run.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
+        loss, _, outputs = batch_loss(self.run, model, inputs, counts)
+        return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As Trainer's; the mean loss at the end is of the whole run, not of this process alone."""
