@@ -212,7 +212,6 @@ class Evaluations:
 
     Attributes:
         count: At how many steps there were some.
-        first: The first of these steps.
         in_training_mode: At how many of them dropout or batch normalisation worked as in training.
         first_in_training_mode: The first of those.
         validated_in_training_mode: The same of those that a validation loss was told with.
@@ -228,7 +227,6 @@ class Evaluations:
     """
 
     count: int = 0
-    first: int = 0
     in_training_mode: int = 0
     first_in_training_mode: int = 0
     validated_in_training_mode: int = 0
@@ -355,7 +353,6 @@ class Evidence:
         later_tokens_matter: Whether outputs of a sequence change with what comes after them, where that was asked.
         uncalled: Modules with trainable parameters that no forward pass has called.
         not_finite: The first trouble with numbers.
-        terms: Loss terms by name: at how many steps they were told, and at how many they were 0.
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
         rank_scaled: The first step at which ranks' gradients were the same but for a factor, of which ranks, and the
             factor.
@@ -407,7 +404,6 @@ class Evidence:
     later_tokens_matter: bool | None = None
     uncalled: set[str] = field(default_factory=set)
     not_finite: NotFinite | None = None
-    terms: dict[str, tuple[int, int]] = field(default_factory=dict)
     ranks_differ: tuple[int, str, bool] | None = None
     rank_scaled: tuple[int, str, float] | None = None
     memory: list[MemorySample] = field(default_factory=lambda: Ends(256))

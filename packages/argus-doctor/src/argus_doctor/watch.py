@@ -21,7 +21,6 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,11 @@ from argus_doctor.record.calls import CallRecord
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.memory import MemorySensor
 from argus_doctor.record.outputs import OutputSample
-from argus_doctor.record.parameters import ParameterRecord, plain
+from argus_doctor.record.parameters import ParameterRecord, matches, plain
 from argus_doctor.record.probe import first_module_not_finite, ignored_inputs, later_tokens_matter
 from argus_doctor.record.ranks import RankSensor
 from argus_doctor.record.tables import TargetTable
-from argus_doctor.record.tensors import held_here, tensors_in
+from argus_doctor.record.tensors import held_here, is_finite, tensors_in
 from argus_doctor.signature import (
     examine_objective,
     examine_vocabulary,
@@ -104,28 +103,28 @@ class Watch:
         source: str | Path | bool = True,
         probe: bool = False,
     ) -> None:
-        _check_arguments(model, optimizer, frozen)
-        self.evidence = Evidence()
+        if not isinstance(model, nn.Module):
+            what = f"what is to be watched is {model!r:.80}"
+            raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
+        inner, optimizers = _unwrapped(model), _checked_optimizers(optimizer)
+        patterns = _checked_patterns(frozen, inner)
+        self.evidence = evidence = Evidence(declared_frozen=patterns)
         self.first_seen: dict[str, int] = {}
-        optimizers = [plain(one) for one in _listed(optimizer) if one is not None]
         self._optimizers = [weakref.ref(one) for one in optimizers]
-        inner = _unwrapped(model)
         self._model = weakref.ref(inner)
         self._probe, self._step = probe, 0
         self._losses: deque[weakref.ref[Any]] = deque(maxlen=64)
         self._labels: list[list[int]] = []
         self._host = HostReads()
-        self._table = TargetTable(self.evidence)
+        self._table = TargetTable(evidence)
         self._ended_at = time.perf_counter()
-        patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
-        self.evidence.declared_frozen = patterns
         # The call that the loop makes is the wrapper's where there is one; a compiled model's is its own.
-        self._calls = CallRecord(model, self.evidence, time.perf_counter, self._host, keep=probe)
+        self._calls = CallRecord(model, evidence, time.perf_counter, self._host, keep=probe)
         self._parameters = ParameterRecord(
-            inner, optimizers, self.evidence, patterns, self._meet_not_finite, self._host
+            inner, optimizers, evidence, patterns, self._meet_not_finite, self._host
         )
         self._ranks = RankSensor(model)
-        self.evidence.quietly("ranks", lambda: self._ranks.compare(0, self.evidence))
+        evidence.quietly("ranks", lambda: self._ranks.compare(0, evidence))
         self._memory = MemorySensor()
         if isinstance(source, bool):
             script = calling_script() if source else None
@@ -133,10 +132,8 @@ class Watch:
             script = Script.read(Path(source))
         self._script = script
         if script is not None:
-            self.evidence.quietly("source", lambda: self.evidence.source.extend(script.suspicions()))
-            self.evidence.quietly(
-                "source", lambda: setattr(self.evidence, "unmasked", script.unmasked_attention())
-            )
+            evidence.quietly("source", lambda: evidence.source.extend(script.suspicions()))
+            evidence.quietly("source", lambda: setattr(evidence, "unmasked", script.unmasked_attention()))
 
     @property
     def optimizer_stepped(self) -> bool:
@@ -174,49 +171,45 @@ class Watch:
             lr: The learning rate; the optimizer's where not said.
             terms: Loss terms by name.
         """
-        now = time.perf_counter()
-        self.evidence.quietly("host", self._host.read)
+        now, evidence, quietly = time.perf_counter(), self.evidence, self.evidence.quietly
+        quietly("host", self._host.read)
         self._step += 1
         number = self._step
         record = Step(number, seconds=now - self._ended_at)
         if self._calls.first_call is not None:
             record.wait = max(0.0, self._calls.first_call - self._ended_at)
-        self.evidence.quietly("loss", lambda: self._take_loss(record, loss))
-        if val_loss is not None:
-            validations = self.evidence.validations
-            self.evidence.quietly(
-                "val_loss", lambda: self._ask_number(val_loss, lambda x: validations.append((number, x)))
-            )
-        self.evidence.quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
+        quietly("loss", lambda: self._take_loss(record, loss))
+        quietly(
+            "val_loss", lambda: self._ask_number(val_loss, lambda x: evidence.validations.append((number, x)))
+        )
+        quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
         if terms is not None:
-            self.evidence.quietly("terms", lambda: self._take_terms(record, terms))
-        self.evidence.steps.append(record)
+            quietly("terms", lambda: self._take_terms(record, terms))
+        evidence.steps.append(record)
         if not self._parameters.stepped and self._optimizers:
-            self.evidence.skipped += 1
+            evidence.skipped += 1
         looked = self._calls.looking
-        self.evidence.quietly(
+        quietly(
             "gradients",
             lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
         )
-        self.evidence.quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
+        quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
         if looked and (memory := self._memory.sample(number)) is not None:
-            self.evidence.memory.append(memory)
+            evidence.memory.append(memory)
         if looked and (number <= SELDOM or number % _OBJECTIVE_EVERY == 0):
-            self.evidence.quietly(
-                "objective", lambda: self._take_objectives(targets if targets is not None else batch, outputs)
+            quietly(
+                "objective", lambda: self._take_objectives(batch if targets is None else targets, outputs)
             )
         if number in _PROBES and self._probe:
-            self.evidence.quietly("probe", self._probe_inputs)
-        self.evidence.quietly(
-            "calls", lambda: self._calls.finish_step(number, validated=val_loss is not None)
-        )
+            quietly("probe", self._probe_inputs)
+        quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
         self._calls.outputs = {}
         if number == _CALLS_COUNTED:
             self._calls.stop_counting_calls()
         if looked:
-            self.evidence.quietly("parameters", self._take_stock)
+            quietly("parameters", self._take_stock)
         self._calls.looking = looking = is_look(number + 1)
-        self.evidence.quietly("parameters", lambda: self._parameters.look(looking))
+        quietly("parameters", lambda: self._parameters.look(looking))
         if number in _EXAMINED or number % _EXAMINED_EVERY == 0:
             for one in self._findings():
                 self.first_seen.setdefault(one.slug, number)
@@ -259,8 +252,6 @@ class Watch:
 
     def _take_term(self, record: Step, name: str, value: float) -> None:
         record.terms[name] = value
-        told, zero = self.evidence.terms.get(name, (0, 0))
-        self.evidence.terms[name] = told + 1, zero + (value == 0)
         found = self.evidence.not_finite
         if not math.isfinite(value) and found is not None and found.what == "loss":
             found.where = found.where if "term" in found.where else f"loss term {name}"
@@ -276,11 +267,11 @@ class Watch:
         model = self._model()
         for name, reference in self._calls.inputs:
             tensor = reference()
-            if tensor is not None and tensor.is_floating_point() and not _is_finite(tensor):
+            if tensor is not None and tensor.is_floating_point() and not is_finite(tensor):
                 found.what, found.where = "input", name
                 return
         named = [] if model is None else [(n, p) for n, p in model.named_parameters() if not p.is_meta]
-        if met and (bad := next((name for name, p in named if not _is_finite(p)), None)):
+        if met and (bad := next((name for name, p in named if not is_finite(p)), None)):
             found.what, found.where = "weights", bad
             return
         alive = [tensor for _, reference in self._calls.last_outputs if (tensor := reference()) is not None]
@@ -288,8 +279,8 @@ class Watch:
         if outputs and all(math.isfinite(one) for one in outputs):
             found.largest = max(outputs)
             gradients = [one.gradient for one in self._calls.outputs.values() if one.gradient is not None]
-            wrong = [name for name, p in named if p.grad is not None and not _is_finite(p.grad)]
-            if met and gradients and wrong and all(_is_finite(one) for one in gradients):
+            wrong = [name for name, p in named if p.grad is not None and not is_finite(p.grad)]
+            if met and gradients and wrong and all(is_finite(one) for one in gradients):
                 # From the outputs back: the last parameter that shows it is the first that met it.
                 found.what, found.where = "backward", wrong[-1]
         elif outputs:
@@ -396,7 +387,7 @@ class Watch:
                 result = examine_vocabulary(step, gradient, targets)
                 pulled = gradient[..., 0].long(), gradient[..., 2].abs() > 0
             else:
-                if not (_is_finite(values) and _is_finite(gradient)):
+                if not (is_finite(values) and is_finite(gradient)):
                     return
                 result = examine_objective(step, values, gradient, targets)
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
@@ -453,9 +444,8 @@ class Watch:
         """What is wrong: what is proven first, then hints, the most probable cause first."""
         self.evidence.quietly("host", lambda: self._host.read(everything=True))
         self.evidence.quietly("parameters", self._take_stock)
-        self.evidence.quietly(
-            "calls", lambda: self._calls.finish_step(self._step)
-        )  # an evaluation at the very end
+        # An evaluation at the very end.
+        self.evidence.quietly("calls", lambda: self._calls.finish_step(self._step))
         self.evidence.quietly("host", lambda: self._host.read(everything=True))
         return self._findings()
 
@@ -524,49 +514,46 @@ def _offsets(
     return found, next((one for one in told if one is not None), None)
 
 
-def _listed(optimizer: Any) -> Sequence[Any]:
-    return optimizer if isinstance(optimizer, list | tuple) else [optimizer]
-
-
 def _all_in(value: Any) -> list[Tensor]:
     return [one for _, one in tensors_in(value)]
 
 
-def _check_arguments(model: Any, optimizer: Any, frozen: Any) -> None:
-    """What would fail later, and speak of something else."""
-    if not isinstance(model, nn.Module):
-        what = f"what is to be watched is {model!r:.80}"
-        raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
-    for one in _listed(optimizer):
-        if one is not None and not isinstance(plain(one), torch.optim.Optimizer):
+def _checked_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
+    """All that were given, without their wrappers; what is none would fail later, and speak of something else."""
+    listed = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
+    given = [one for one in listed if one is not None]
+    for one in given:
+        if not isinstance(plain(one), torch.optim.Optimizer):
             raise ArgusError(
                 f"{one!r:.80} is no optimizer",
                 where="Watch(model, optimizer)",
                 remedy="give the torch.optim.Optimizer, several in a list, or None",
             )
+    return [plain(one) for one in given]
+
+
+def _checked_patterns(frozen: Any, model: nn.Module) -> tuple[str, ...]:
+    """What was declared frozen, where each of it names a parameter."""
     patterns = (frozen,) if isinstance(frozen, str) else frozen
     if not isinstance(patterns, Collection) or not all(isinstance(one, str) for one in patterns):
         raise ArgusError(
             f"frozen is {frozen!r:.80}", where="Watch(frozen=…)", remedy='give names: ["backbone.*"]'
         )
-    names = [name for name, _ in _unwrapped(model).named_parameters()]
+    names = [name for name, _ in model.named_parameters()]
     for pattern in patterns:
-        if not any(fnmatch(name, one) for name in names for one in (pattern, f"{pattern}.*")):
+        if not any(matches(name, (pattern,)) for name in names):
             raise ArgusError(
                 f"no parameter is called {pattern!r}{did_you_mean(pattern, names)}",
                 where="Watch(frozen=…)",
                 remedy="give names of the model's parameters or modules, with * for any part",
             )
+    return tuple(patterns)
 
 
 class _Sentinel:
     """Lives as long as the graph that holds it."""
 
     __slots__ = ("__weakref__",)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(held_here(tensor.detach())).all())
 
 
 def _entropy(counts: Sequence[int]) -> float:

@@ -58,7 +58,6 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "inputs-constant": ("no-gradient", "same-batch", *_BREAKS_AT_ONCE),
     "labels-unrelated": ("poor-generalisation", "augmentation-inconsistent"),
     "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
-    "train-val-leak": (),
     "target-not-updated": ("accidental-freeze",),
 }  # fmt: skip
 """Cause → what follows from it, and is not reported beside it. What is not listed explains every state and outcome."""

@@ -256,19 +256,14 @@ def _is_reached(
 
 def _never(node: ast.AST) -> bool:
     """Whether it is an ``if`` that a remainder cannot reach: ``step % 25 == 25``."""
-    test = node.test if isinstance(node, ast.If) else None
-    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
-        return False
-    left, right = test.left, test.comparators[0]
-    return (
-        isinstance(left, ast.BinOp)
-        and isinstance(left.op, ast.Mod)
-        and isinstance(left.right, ast.Constant)
-        and isinstance(right, ast.Constant)
-        and isinstance(left.right.value, int)
-        and isinstance(right.value, int)
-        and not 0 <= right.value < left.right.value
-    )
+    match getattr(node, "test", None) if isinstance(node, ast.If) else None:
+        case ast.Compare(
+            left=ast.BinOp(op=ast.Mod(), right=ast.Constant(value=int(divisor))),
+            ops=[ast.Eq()],
+            comparators=[ast.Constant(value=int(remainder))],
+        ):
+            return not 0 <= remainder < divisor
+    return False
 
 
 def kept_graph(tree: Tree) -> Iterator[Hit]:

@@ -339,7 +339,6 @@ class CallRecord:
         evidence = self._evidence
         found = evidence.evaluations
         found.count += 1
-        found.first = found.first or step
         if calls.active:
             found.in_training_mode += 1
             found.validated_in_training_mode += validated

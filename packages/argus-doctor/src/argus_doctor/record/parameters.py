@@ -213,7 +213,7 @@ class ParameterRecord:
             else:
                 rows[place]["start"] = STARTS.index(_look_of(parameter))
                 rows[place]["dead_least"] = 1.0
-                rows[place]["flags"] = _DECLARED * _matches(name, self._frozen)
+                rows[place]["flags"] = _DECLARED * matches(name, self._frozen)
             rows[place]["name"], rows[place]["identity"] = key, id(parameter)
         self._rows = rows
         kinds = {} if (model := self._model()) is None else dict(model.named_modules())
@@ -269,7 +269,7 @@ class ParameterRecord:
         if model is None or not self._frozen:
             return
         for name, buffer in model.named_buffers():
-            if buffer.is_floating_point() and not buffer.is_meta and _matches(name, self._frozen):
+            if buffer.is_floating_point() and not buffer.is_meta and matches(name, self._frozen):
                 now = float(_print(buffer))
                 if self._buffers.setdefault(name, now) != now:
                     self._moved_buffers.add(name)
@@ -559,7 +559,8 @@ def _summary(about: tuple[str, str, list[int], str], row: Any) -> Parameter:
     )
 
 
-def _matches(name: str, patterns: Collection[str]) -> bool:
+def matches(name: str, patterns: Collection[str]) -> bool:
+    """Whether a parameter's or buffer's name is one of these, or within a module that is."""
     return any(fnmatch(name, one) or fnmatch(name, f"{one}.*") for one in patterns)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from argus_doctor.record.tensors import tensors_in
+from argus_doctor.record.tensors import is_finite, tensors_in
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 _MOST_INPUTS = 4
@@ -54,7 +54,7 @@ def first_module_not_finite(model: nn.Module, call: Call) -> str | None:
     found: list[str] = []
 
     def finite(value: Any) -> bool:
-        return all(bool(torch.isfinite(one).all()) for _, one in tensors_in(value) if one.is_floating_point())
+        return all(map(is_finite, _numbers(value)))
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -85,6 +85,8 @@ def ignored_inputs(model: nn.Module, call: Call) -> dict[str, bool]:
             if torch.equal(rolled, tensor) or (not tensor.is_floating_point() and tensor.dtype != torch.long):
                 continue
             after = _with_another(run, call, tensor, rolled)
+            if after is None:
+                continue
             same = [_same(a, b) for a, b in zip(before, after, strict=True) if a.shape == b.shape]
             answers[name] = bool(same) and all(same)
     return answers
@@ -104,14 +106,18 @@ def later_tokens_matter(model: nn.Module, call: Call) -> bool | None:
     with undisturbed(model, call) as run:
         before = _numbers(run(*args, **kwargs))
         after = _with_another(run, call, tokens, changed)
+    if after is None:
+        return None
     length = tokens.shape[1]
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if a.ndim == 3 and a.shape[1] == length]
     return None if not pairs else not all(_same(a[:, :half], b[:, :half]) for a, b in pairs)
 
 
-def _with_another(run: Callable[..., Any], call: Call, old: Tensor, new: Tensor) -> list[Tensor]:
-    """The outputs of a call with one of its tensors replaced."""
-    args, kwargs = _replaced((call[0], dict(call[1])), old, new)
+def _with_another(run: Callable[..., Any], call: Call, old: Tensor, new: Tensor) -> list[Tensor] | None:
+    """The outputs of a call with one of its tensors replaced; ``None`` where it is within what is not made anew."""
+    args, kwargs = _replaced(call, old, new)
+    if not any(one is new for _, one in tensors_in([list(args), kwargs])):
+        return None
     return _numbers(run(*args, **kwargs))
 
 
@@ -127,8 +133,9 @@ def _same(first: Tensor, second: Tensor) -> bool:
 def _replaced(value: Any, old: Tensor, new: Tensor) -> Any:
     if value is old:
         return new
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(_replaced(one, old, new) for one in value)
+    if isinstance(value, tuple):
+        parts = (_replaced(one, old, new) for one in value)
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, list):
         return [_replaced(one, old, new) for one in value]
     if isinstance(value, dict):

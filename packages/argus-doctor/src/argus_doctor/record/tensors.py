@@ -36,6 +36,11 @@ def held_here(tensor: Tensor) -> Tensor:
     return part
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers that this process has of a tensor are finite."""
+    return bool(torch.isfinite(held_here(tensor.detach())).all())
+
+
 def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Every dense tensor in a nested value, with its place."""
     if isinstance(value, Tensor):
