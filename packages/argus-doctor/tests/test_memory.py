@@ -96,7 +96,7 @@ def test_a_loop_that_keeps_its_outputs_is_seen(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     watch = Watch(model, optimizer, source=False)
     kept = []
-    for _ in range(320):
+    for _ in range(220):
         x = torch.randn(64, 8)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), (x[:, 0] > 0).long())

@@ -39,7 +39,6 @@ def trained(
     model: nn.Module,
     optimizer: torch.optim.Optimizer | None = None,
     *,
-    scale: float = 1.0,
     before: Callable[[], Any] = lambda: None,
     after: Callable[[], Any] = lambda: None,
     **watching: Any,
@@ -49,7 +48,7 @@ def trained(
     for inputs, labels in points():
         before()
         optimizer.zero_grad()
-        loss = scale * F.cross_entropy(model(inputs), labels)
+        loss = F.cross_entropy(model(inputs), labels)
         loss.backward()
         optimizer.step()
         watch.step(loss=loss, batch=(inputs, labels))

@@ -54,11 +54,11 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 State = tuple[list[float], dict[str, Tensor], Tensor, float, float]
 
 
-def run(build: Callable[[], nn.Module], seed: int, watched: bool, broken_at: int = 0) -> State:
+def run(build: Callable[[], nn.Module], watched: bool, broken_at: int) -> State:
     """16 steps, with an evaluation now and then; beyond the probe at step 12."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
     model = build()
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
     watch = Watch(model, optimizer, source=False) if watched else None
@@ -88,11 +88,10 @@ def run(build: Callable[[], nn.Module], seed: int, watched: bool, broken_at: int
 
 
 @pytest.mark.parametrize("broken_at", [0, 14])
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", MODELS)
-def test_training_is_the_same_bit_for_bit(name: str, seed: int, broken_at: int) -> None:
-    losses, state, chance, *others = run(MODELS[name], seed, False, broken_at)
-    losses_there, state_there, chance_there, *others_there = run(MODELS[name], seed, True, broken_at)
+def test_training_is_the_same_bit_for_bit(name: str, broken_at: int) -> None:
+    losses, state, chance, *others = run(MODELS[name], False, broken_at)
+    losses_there, state_there, chance_there, *others_there = run(MODELS[name], True, broken_at)
     np.testing.assert_array_equal(losses, losses_there)
     assert list(state) == list(state_there)
     for key, value in state.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from textwrap import dedent
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from argus_doctor import Watch
 from argus_doctor.findings import Finding
 
+Batches = Iterable[tuple[Any, ...]]
 VOCABULARY = 12
 
 
@@ -48,25 +50,55 @@ def points(count: int, seed: int = 1) -> tuple[Tensor, Tensor]:
     return centres[labels] + torch.randn(count, 8, generator=rng), labels
 
 
-def named(found: list[Finding]) -> dict[str, Finding]:
-    return {one.slug: one for one in found}
+def split(count: int, size: int) -> Batches:
+    inputs, labels = points(count)
+    return zip(inputs.split(size), labels.split(size), strict=True)
 
 
-def written_by(model: nn.Module, begin: int, *, encoder: bool = False, steps: int = 40) -> dict[str, Finding]:
-    """What is found where labels begin at a token: at 1, each is the next one of what the model is given."""
-    rng = torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    watch = Watch(model, optimizer, source=False)
-    for _ in range(steps):
-        ids = torch.randint(VOCABULARY, (16, 9), generator=rng)
-        source = torch.randint(VOCABULARY, (16, 8), generator=rng)
-        scores = model(source, ids[:, :-1]) if encoder else model(ids[:, :-1])
-        loss = F.cross_entropy(scores.transpose(1, 2), ids[:, begin : begin + 8])
+def drawn_anew(steps: int = 150) -> Batches:
+    return (points(32, step + 2) for step in range(steps))
+
+
+def trained(
+    model: nn.Module,
+    batches: Batches,
+    loss_of: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    after_backward: Callable[[], Any] = lambda: None,
+    source: Path | bool = False,
+) -> dict[str, Finding]:
+    """What is found in the plain loop.
+
+    A batch is what the model is given, the targets and, where that is something else, what the loader gave.
+    """
+    optimizer = optimizer or torch.optim.Adam(model.parameters(), 3e-3)
+    watch = Watch(model, optimizer, source=source)
+    for inputs, targets, *loaded in batches:
+        loss = loss_of(model(*inputs) if isinstance(inputs, tuple) else model(inputs), targets)
         optimizer.zero_grad()
         loss.backward()
+        after_backward()
         optimizer.step()
-        watch.step(loss=loss, batch={"source": source, "ids": ids} if encoder else ids)
-    return named(watch.report())
+        watch.step(loss=loss, batch=loaded[0] if loaded else (inputs, targets))
+    return {one.slug: one for one in watch.report()}
+
+
+def written_by(model: nn.Module, begin: int, *, encoder: bool = False) -> dict[str, Finding]:
+    """What is found where labels begin at a token: at 1, each is the next one of what the model is given."""
+
+    def batches() -> Batches:
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(40):
+            ids = torch.randint(VOCABULARY, (16, 9), generator=rng)
+            source = torch.randint(VOCABULARY, (16, 8), generator=rng)
+            labels = ids[:, begin : begin + 8]
+            if encoder:
+                yield (source, ids[:, :-1]), labels, {"source": source, "ids": ids}
+            else:
+                yield ids[:, :-1], labels, ids
+
+    return trained(model, batches(), lambda scores, labels: F.cross_entropy(scores.transpose(1, 2), labels))
 
 
 @pytest.mark.parametrize("encoder", [False, True])
@@ -80,69 +112,34 @@ def test_a_table_of_positions_that_nobody_calls_is_found() -> None:
     assert "no-gradient" not in written_by(Tagger(), begin=1)
 
 
-def over_classes(scores: Tensor, labels: Tensor) -> Tensor:
-    return F.nll_loss(F.log_softmax(scores, 1), labels)
-
-
 def over_samples(scores: Tensor, labels: Tensor) -> Tensor:
     return F.nll_loss(F.log_softmax(scores, 0), labels)
 
 
 def test_a_softmax_over_the_samples_outside_of_the_model_is_proven() -> None:
-    found = {}
-    for loss_of in (over_classes, over_samples):
-        model, (inputs, labels) = classifier(), points(640)
-        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-        watch = Watch(model, optimizer, source=False)
-        for x, y in zip(inputs.split(32), labels.split(32), strict=True):
-            loss = loss_of(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            watch.step(loss=loss, batch=(x, y))
-        found[loss_of] = named(watch.report())
-    assert found[over_samples]["softmax-wrong-dimension"].severity == "error"
-    assert not found[over_classes]
+    found = trained(classifier(), split(640, 32), over_samples)
+    assert found["softmax-wrong-dimension"].severity == "error"
+    assert not trained(classifier(), split(640, 32))
 
 
 def test_one_direction_of_a_contrast_is_no_softmax_over_the_wrong_dimension() -> None:
-    model = classifier()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    watch = Watch(model, optimizer, source=False)
-    for seed in range(20):
-        x, own = points(4, seed + 1)[0], torch.arange(4)
-        loss = over_samples(model(x), own)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(x, own))
-    assert "softmax-wrong-dimension" not in named(watch.report())
+    batches = ((points(4, seed + 1)[0], torch.arange(4)) for seed in range(20))
+    assert "softmax-wrong-dimension" not in trained(classifier(), batches, over_samples)
 
 
-@pytest.mark.parametrize("dimension", ["0", "1"])
-def test_a_softmax_over_the_samples_of_soft_targets_is_a_hint(dimension: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dimension", [0, 1])
+def test_a_softmax_over_the_samples_of_soft_targets_is_a_hint(dimension: int, tmp_path: Path) -> None:
     """No targets of the batch tell which loss it is: the text does, and the outputs are scores of classes."""
     script = tmp_path / "distil.py"
-    script.write_text(
-        dedent(f"""
-        soft = F.kl_div(F.log_softmax(logits / 2, {dimension}), teacher.softmax(1), reduction="batchmean")
-        """)
-    )
-    model, (inputs, labels) = classifier(), points(640)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    watch = Watch(model, optimizer, source=script)
-    for x, y in zip(inputs.split(32), labels.split(32), strict=True):
-        logits = model(x)
-        soft = F.kl_div(
-            F.log_softmax(logits / 2, int(dimension)), F.one_hot(y, 4) * 0.9, reduction="batchmean"
-        )
-        loss = 0.2 * soft + F.cross_entropy(logits, y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(x, y))
-    found = named(watch.report()).get("softmax-wrong-dimension")
-    assert (found is None) == (dimension == "1")
+    script.write_text(f"soft = F.kl_div(F.log_softmax(logits / 2, {dimension}), teacher.softmax(1))\n")
+
+    def distilled(scores: Tensor, labels: Tensor) -> Tensor:
+        teacher = F.one_hot(labels, 4) * 0.9
+        soft = F.kl_div(F.log_softmax(scores / 2, dimension), teacher, reduction="batchmean")
+        return 0.2 * soft + F.cross_entropy(scores, labels)
+
+    found = trained(classifier(), split(640, 32), distilled, source=script).get("softmax-wrong-dimension")
+    assert (found is None) == (dimension == 1)
     assert found is None or found.severity == "hint"
 
 
@@ -166,23 +163,16 @@ def test_training_samples_are_found_in_a_validation_set_that_is_asked_after_the_
         with torch.no_grad():
             for part in (*inputs[order].split(24), asked):
                 model(part)
-    found = named(watch.report()).get("train-val-leak")
+    found = {one.slug: one for one in watch.report()}.get("train-val-leak")
     assert (found is None) == (shared == 0)
     assert found is None or "50%" in found.what
 
 
 @pytest.mark.parametrize(("decay", "expected"), [(0.05, False), (50.0, True)])
 def test_weight_decay_that_takes_the_weights_is_found(decay: float, expected: bool) -> None:
-    model, (inputs, labels) = classifier(), points(1600)
+    model = classifier()
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=decay)
-    watch = Watch(model, optimizer, source=False)
-    for x, y in zip(inputs.split(16), labels.split(16), strict=True):
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(x, y))
-    found = named(watch.report()).get("mode-collapse")
+    found = trained(model, split(1600, 16), optimizer=optimizer).get("mode-collapse")
     assert (found is not None) == expected
     assert found is None or (found.severity == "hint" and found.where == "weight decay")
 
@@ -197,18 +187,14 @@ class Masked(Tagger):
 
 
 def test_labels_that_a_model_is_given_for_its_own_loss_are_not_its_tokens() -> None:
-    rng, model = torch.Generator().manual_seed(0), Masked()
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    watch = Watch(model, optimizer, source=False)
-    for _ in range(30):
-        ids = torch.randint(1, VOCABULARY, (16, 8), generator=rng)
-        masked = torch.rand(ids.shape, generator=rng) < 0.3
-        loss = model(ids.masked_fill(masked, 0), ids.masked_fill(~masked, -100))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=ids)
-    assert "labels-shifted" not in named(watch.report())
+    def batches() -> Batches:
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(30):
+            ids = torch.randint(1, VOCABULARY, (16, 8), generator=rng)
+            masked = torch.rand(ids.shape, generator=rng) < 0.3
+            yield (ids.masked_fill(masked, 0), ids.masked_fill(~masked, -100)), None, ids
+
+    assert "labels-shifted" not in trained(Masked(), batches(), lambda answer, _: answer["loss"])
 
 
 def unmoved(loop: str) -> dict[str, Finding]:
@@ -234,7 +220,7 @@ def unmoved(loop: str) -> dict[str, Finding]:
         watch.step(loss=loss, batch=(inputs, labels))
         with torch.no_grad():
             model(inputs)
-    return named(watch.report())
+    return {one.slug: one for one in watch.report()}
 
 
 @pytest.mark.parametrize(
@@ -271,56 +257,31 @@ def test_an_optimizer_that_was_made_anew_is_no_fault_where_the_weights_move() ->
 def test_updates_that_no_weight_can_hold_say_nothing_of_the_targets() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 4))
-    optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    watch = Watch(model, optimizer, source=False)
-    for step in range(150):
-        inputs, labels = points(32, step + 2)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), labels)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1e-8)
-        optimizer.step()
-        watch.step(loss=loss, batch=(inputs, labels))
-    (found,) = watch.report()
+    (found,) = trained(
+        model,
+        drawn_anew(),
+        optimizer=torch.optim.SGD(model.parameters(), 0.01),
+        after_backward=lambda: nn.utils.clip_grad_norm_(model.parameters(), 1e-8),
+    ).values()
     assert (found.slug, found.severity) == ("learning-rate-too-low", "hint")
     assert "no weight of 0, 3 changed by a bit" in found.what and "labels-unrelated" not in str(found.numbers)
 
 
 def test_targets_are_blamed_where_weights_move() -> None:
-    model, labels_of = classifier(), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    watch = Watch(model, optimizer, source=False)
-    for step in range(150):
-        inputs, _ = points(32, step + 2)
-        labels = torch.randint(4, (32,), generator=labels_of)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), labels)
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(inputs, labels))
-    assert "a step changes the weights by" in named(watch.report())["labels-unrelated"].what
-
-
-def ended(model: nn.Module, *, empty: bool = False) -> list[Finding]:
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    watch = Watch(model, optimizer, source=False)
-    for step in range(150):
-        inputs, labels = points(32, step + 2)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(torch.zeros_like(inputs) if empty else inputs), labels)
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(inputs, labels))
-    return watch.report()
+    model, rng = classifier(), torch.Generator().manual_seed(0)
+    batches = ((inputs, torch.randint(4, (32,), generator=rng)) for inputs, _ in drawn_anew())
+    found = trained(model, batches, optimizer=torch.optim.SGD(model.parameters(), 0.01))
+    assert "a step changes the weights by" in found["labels-unrelated"].what
 
 
 def test_units_that_are_all_dead_stand_for_answers_that_are_alike() -> None:
     model = classifier()
     nn.init.constant_(model[0].bias, -100.0)
-    (found,) = ended(model)
+    (found,) = trained(model, drawn_anew()).values()
     assert found.slug == "dead-units" and "mode-collapse" in found.numbers["explains"]
 
 
 def test_inputs_that_are_all_zero_stand_for_batches_that_are_the_same() -> None:
-    (found,) = ended(classifier(), empty=True)
+    batches = ((torch.zeros_like(inputs), labels) for inputs, labels in drawn_anew())
+    (found,) = trained(classifier(), batches).values()
     assert found.slug == "inputs-constant" and "same-batch" in found.numbers["explains"]

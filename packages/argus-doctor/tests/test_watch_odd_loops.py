@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from argus_doctor import Watch
+from argus_doctor.errors import ArgusError
 from argus_doctor.record.parameters import ParameterRecord
 
 Pair = namedtuple("Pair", ["scores", "state"])
@@ -55,17 +57,21 @@ def train(
     *,
     call: Callable[[Tensor], Any] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
+    steps: int = 15,
+    before: Callable[[int], Any] = lambda step: None,
+    step: Callable[[], Any] | None = None,
     probe: bool = False,
     **seen: Any,
 ) -> Watch:
-    """The plain loop; ``seen`` replaces what the watch is given."""
+    """The plain loop; ``step`` is done instead of the optimizer's, and ``seen`` replaces what the watch is given."""
     optimizer = torch.optim.SGD(model.parameters(), 0.05) if optimizer is None else optimizer
     watch = Watch(model, optimizer, source=False, probe=probe)
-    for inputs, targets in batches():
+    for number, (inputs, targets) in enumerate(batches(steps)):
+        before(number)
         optimizer.zero_grad()
         loss = F.cross_entropy(scores_of((call or model)(inputs)), targets)
         loss.backward()
-        optimizer.step()
+        (step or optimizer.step)()
         watch.step(**({"loss": loss, "batch": (inputs, targets)} | seen))
     return watch
 
@@ -87,20 +93,27 @@ def test_outputs_of_any_shape_are_looked_into(wrap: Any, scores_of: Any) -> None
     assert watch.report() == []
 
 
-def test_a_batch_of_a_dataclass_beside_what_is_no_tensor() -> None:
-    @dataclass
-    class Batch:
-        inputs: Tensor
-        targets: Tensor
-        paths: list[str]
+@dataclass
+class Batch:
+    inputs: Tensor
+    targets: Tensor
+    paths: list[str]
 
-    model = Wrapped()
+
+class Opened(Wrapped):
+    def forward(self, inputs: Tensor | Batch) -> Any:
+        return super().forward(inputs.inputs if isinstance(inputs, Batch) else inputs)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_batch_of_a_dataclass_beside_what_is_no_tensor(whole: bool) -> None:
+    model = Opened()
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    watch = Watch(model, optimizer, source=False)
+    watch = Watch(model, optimizer, source=False, probe=True)  # samples cannot swap what is within it
     for inputs, targets in batches():
         batch = Batch(inputs, targets, ["a.jpg"])
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(batch.inputs), batch.targets)
+        loss = F.cross_entropy(model(batch if whole else inputs), targets)
         loss.backward()
         optimizer.step()
         watch.step(loss=loss, batch=batch)
@@ -145,11 +158,6 @@ def test_a_model_without_parameters_or_without_any_that_trains() -> None:
             optimizer.step()
             watch.step(loss=loss, batch=inputs)
         assert not [one for one in watch.report() if one.slug == "check-failed"]
-
-
-def test_a_model_whose_parts_are_called_and_never_the_whole() -> None:
-    model = Wrapped()
-    assert train(model, call=lambda inputs: model.head(F.relu(model.body(inputs)))).report() == []
 
 
 def test_without_an_optimizer_losses_are_still_seen() -> None:
@@ -200,88 +208,135 @@ def test_a_model_wrapped_for_several_processes(tmp_path: Path) -> None:
     assert "body.weight" in watch.parameters and watch.evidence.objectives
 
 
-def test_sparse_gradients() -> None:
+class Spectral(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.filter = nn.Parameter(torch.ones(4, dtype=torch.complex64))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(torch.fft.irfft(torch.fft.rfft(inputs) * self.filter, n=6))
+
+
+class Checkpointed(Wrapped):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(checkpoint(self.body, inputs, use_reentrant=False).relu())
+
+
+class NowAndThen(Wrapped):
+    """Its forward pass raises now and then; it is tried again."""
+
+    calls = 0
+
+    def forward(self, inputs: Tensor) -> Any:
+        self.calls += 1
+        hidden = self.body(inputs)
+        if self.calls % 3 == 0:
+            raise ValueError("not this one")
+        return self.head(hidden.relu())
+
+    def again(self, inputs: Tensor) -> Any:
+        try:
+            return self(inputs)
+        except ValueError:
+            return self(inputs)
+
+
+def layers(*parts: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(*parts)
+
+
+def sparse_gradients() -> Watch:
     torch.manual_seed(0)
     model = nn.Sequential(nn.EmbeddingBag(10, 8, sparse=True), nn.Linear(8, 3))
-    watch = train(
-        model,
-        call=lambda inputs: model((inputs * 2).long().clamp(0, 9)),
-        optimizer=torch.optim.SGD(model.parameters(), 0.05),
-    )
-    assert watch.report() == [] and watch.parameters["0.weight"].got_gradient
+    watch = train(model, call=lambda inputs: model((inputs * 2).long().clamp(0, 9)))
+    assert watch.parameters["0.weight"].got_gradient
+    return watch
 
 
-def test_complex_parameters() -> None:
-    class Spectral(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            torch.manual_seed(0)
-            self.filter = nn.Parameter(torch.ones(4, dtype=torch.complex64))
-            self.head = nn.Linear(6, 3)
-
-        def forward(self, inputs: Tensor) -> Tensor:
-            return self.head(torch.fft.irfft(torch.fft.rfft(inputs) * self.filter, n=6))
-
-    assert train(Spectral()).report() == []
+def a_lazy_module() -> Watch:
+    watch = train(layers(nn.LazyLinear(16), nn.ReLU(), nn.LazyLinear(3)))
+    assert "0.weight" in watch.parameters
+    return watch
 
 
-def test_a_model_that_works_in_place() -> None:
-    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(inplace=True), nn.Linear(16, 3))
-    assert train(model, lambda scores: scores.mul_(2.0)).report() == []
-
-
-def test_gradient_checkpointing() -> None:
-    class Checkpointed(Wrapped):
-        def forward(self, inputs: Tensor) -> Tensor:
-            hidden = checkpoint(self.body, inputs, use_reentrant=False)
-            return self.head(hidden.relu())
-
-    assert train(Checkpointed()).report() == []
-
-
-def test_evaluation_under_inference_mode() -> None:
+def beside_its_own(name: str, part: Any) -> Watch:
+    """A part of a model that is neither called nor held by the optimizer."""
     model = Wrapped()
-    optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    watch = Watch(model, optimizer, source=False)
-    for inputs, targets in batches(20):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
+    parts = [*model.body.parameters(), *model.head.parameters()]
+    setattr(model, name, part)
+    return train(model, optimizer=torch.optim.SGD(parts, 0.05))
+
+
+def in_precision(dtype: torch.dtype) -> Watch:
+    model = Wrapped().to(dtype)
+    return train(model, Tensor.float, call=lambda inputs: model(inputs.to(dtype)))
+
+
+def under_inference_mode() -> Watch:
+    model = Wrapped()
+
+    @torch.inference_mode()
+    def evaluate(_: int) -> None:
         model.eval()
-        with torch.inference_mode():
-            model(inputs)
+        model(torch.ones(16, 6))
         model.train()
-        watch.step(loss=loss, batch=(inputs, targets))
-    assert watch.report() == [] and (watch.evidence.evaluations.count) == 20
+
+    watch = train(model, before=evaluate, steps=20)
+    assert watch.evidence.evaluations.count == 20
+    return watch
 
 
-def test_parts_on_the_meta_device_are_never_computed_with() -> None:
+def parts_alone() -> Watch:
     model = Wrapped()
-    model.unused = nn.Linear(4, 4, device="meta").requires_grad_(False)
-    watch = train(
-        model, optimizer=torch.optim.SGD([*model.body.parameters(), *model.head.parameters()], 0.05)
-    )
-    assert watch.report() == []
+    return train(model, call=lambda inputs: model.head(F.relu(model.body(inputs))))
 
 
-def test_a_lazy_module_is_seen_once_it_has_weights() -> None:
-    model = nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.LazyLinear(3))
-    torch.manual_seed(0)
-    optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    watch = train(model, optimizer=optimizer)
-    assert watch.report() == [] and "0.weight" in watch.parameters
+def a_model_that_raises() -> Watch:
+    model = NowAndThen()
+    return train(model, call=model.again)
 
 
-def test_double_and_half_precision() -> None:
-    for dtype in (torch.float64, torch.bfloat16):
-        model = Wrapped().to(dtype)
-        assert (
-            train(
-                model, lambda scores: scores.float(), call=lambda x, m=model: m(x.to(m.head.weight.dtype))
-            ).report()
-            == []
-        )
+ODD: dict[str, Callable[[], Watch]] = {
+    "sparse gradients": sparse_gradients,
+    "complex parameters": lambda: train(Spectral()),
+    "in place": lambda: train(
+        layers(nn.Linear(6, 16), nn.ReLU(inplace=True), nn.Linear(16, 3)), lambda scores: scores.mul_(2.0)
+    ),
+    "checkpointing": lambda: train(Checkpointed()),
+    "inference mode": under_inference_mode,
+    "on the meta device": lambda: beside_its_own(
+        "unused", nn.Linear(4, 4, device="meta").requires_grad_(False)
+    ),
+    "a sparse parameter": lambda: beside_its_own("extra", nn.Parameter(torch.eye(3).to_sparse())),
+    "lazy until it is called": a_lazy_module,
+    "double": lambda: in_precision(torch.float64),
+    "half": lambda: in_precision(torch.bfloat16),
+    "parts are called and never the whole": parts_alone,
+    "forward raises now and then": a_model_that_raises,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_model_is_watched_and_nothing_is_found(name: str) -> None:
+    assert ODD[name]().report() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"model": "resnet"}, "what is to be watched is 'resnet'"),
+        ({"optimizer": ["sgd"]}, "'sgd' is no optimizer"),
+        ({"frozen": 3}, "frozen is 3"),
+        ({"frozen": ["body", "heed.bias"]}, "no parameter is called 'heed.bias'; did you mean 'head.bias'?"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_by_name(given: dict[str, Any], what: str) -> None:
+    with pytest.raises(ArgusError, match=re.escape(what)) as refused:
+        Watch(**({"model": Wrapped(), "source": False} | given))
+    assert refused.value.remedy and "Watch(" in str(refused.value.where)
 
 
 def test_hooks_of_others_stay_and_all_of_ours_go() -> None:
@@ -384,31 +439,6 @@ def test_gradients_that_come_about_within_the_step(kind: str) -> None:
     assert all(one.got_gradient for one in watch.parameters.values())
 
 
-class Fails(Wrapped):
-    """Its forward pass raises now and then."""
-
-    calls = 0
-
-    def forward(self, inputs: Tensor) -> Any:
-        self.calls += 1
-        hidden = self.body(inputs)
-        if self.calls % 3 == 0:
-            raise ValueError("not this one")
-        return self.head(hidden.relu())
-
-
-def test_a_forward_pass_that_raises_now_and_then() -> None:
-    model = Fails()
-
-    def call(inputs: Tensor) -> Any:
-        try:
-            return model(inputs)
-        except ValueError:
-            return model(inputs)
-
-    assert train(model, call=call).report() == []
-
-
 def test_a_model_that_is_watched_twice() -> None:
     model = Wrapped()
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
@@ -430,20 +460,8 @@ def test_a_layer_without_units_is_no_trouble() -> None:
     assert train(model).evidence.failures == {}
 
 
-def test_a_sparse_parameter_is_left_alone() -> None:
-    model = Wrapped()
-    model.extra = nn.Parameter(torch.eye(3).to_sparse())
-    parts = [*model.body.parameters(), *model.head.parameters()]
-    assert train(model, optimizer=torch.optim.SGD(parts, 0.05)).report() == []
-
-
 def test_steps_without_a_step_of_the_optimizer_are_named() -> None:
-    model = Wrapped()
-    watch = Watch(model, torch.optim.SGD(model.parameters(), 0.05), source=False)
-    for inputs, targets in batches(30):
-        loss = F.cross_entropy(model(inputs), targets)
-        watch.step(loss=loss, batch=(inputs, targets))
-    (found,) = watch.report()
+    (found,) = train(Wrapped(), steps=30, step=lambda: None).report()
     assert (found.slug, found.severity, found.where) == ("no-gradient", "error", "optimizer")
 
 
@@ -459,15 +477,11 @@ def test_a_watched_training_goes_on_in_a_fork() -> None:
 
 def test_parameters_that_are_frozen_while_they_are_watched() -> None:
     model = Wrapped()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    watch = Watch(model, optimizer, source=False)
-    for step, (inputs, targets) in enumerate(batches(45)):
-        for parameter in model.body.parameters():
-            parameter.requires_grad_(not 12 < step < 32)  # looks go on in between
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(inputs, targets))
+    watch = train(
+        model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        steps=45,
+        before=lambda step: model.body.requires_grad_(not 12 < step < 32),  # looks go on in between
+    )
     watch.report()
     assert watch.evidence.failures == {} and watch.evidence.stale_gradients[0] == 0

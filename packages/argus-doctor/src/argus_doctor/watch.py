@@ -33,6 +33,7 @@ from argus_doctor.errors import ArgusError
 from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
+from argus_doctor.lint.fixes import place
 from argus_doctor.record.calls import CallRecord
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.memory import MemorySensor
@@ -103,9 +104,6 @@ class Watch:
         source: str | Path | bool = True,
         probe: bool = False,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            what = f"what is to be watched is {model!r:.80}"
-            raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
         inner, optimizers = _unwrapped(model), _checked_optimizers(optimizer)
         patterns = _checked_patterns(frozen, inner)
         self.evidence = evidence = Evidence(declared_frozen=patterns)
@@ -462,7 +460,7 @@ class Watch:
         where, numbers = one.where, {**one.numbers, "first_seen": step}
         if self._script is not None and where in _SOMEWHERE_IN_THE_SOURCE | {f"step {step}"}:
             with contextlib.suppress(Exception):  # a place is a help, and no reason to lose a finding
-                line = self._script.place(one.slug, where)
+                line = place(self._script.tree, one.slug, where)
                 if line is not None:
                     where, numbers["seen_at"] = f"{self._script.path}:{line}", where
         return dataclasses.replace(one, where=where, numbers=numbers)
@@ -561,12 +559,16 @@ def _entropy(counts: Sequence[int]) -> float:
     return -sum(count / total * math.log(count / total) for count in counts)
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def _unwrapped(model: Any) -> nn.Module:
     """The model within ``torch.compile`` and ``DistributedDataParallel``: whose parameters have their own names."""
+    if not isinstance(model, nn.Module):
+        what = f"what is to be watched is {model!r:.80}"
+        raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
+    inner: nn.Module = model
     while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            inner = model.module
-        if inner is None:
-            return model
-        model = inner
+        within = getattr(inner, "_orig_mod", None)
+        if within is None and isinstance(inner, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            within = inner.module
+        if within is None:
+            return inner
+        inner = within

@@ -15,7 +15,7 @@ from types import FrameType
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding, finding
-from argus_doctor.lint.fixes import as_diff, mend, place
+from argus_doctor.lint.fixes import as_diff, mend
 from argus_doctor.lint.rules import hits, unmasked_attention
 from argus_doctor.lint.tree import Tree
 from argus_doctor.suspicion import Suspicion
@@ -88,10 +88,6 @@ class Script:
         if found is None:
             return None
         return f"{self.path}:{found.lineno}", f"`{ast.unparse(found.func)}(...)` is given no mask"
-
-    def place(self, slug: str, where: str) -> int | None:
-        """The line where a cause sits that shows only at run time; ``None`` where it cannot be told."""
-        return place(self.text, slug, where)
 
 
 def mended_as_diff(script: Script, found: Sequence[Finding]) -> str:

@@ -51,15 +51,14 @@ def mend(text: str, slug: str) -> str | None:
     return None if (slug in before and slug in after) or after - before else mended
 
 
-def place(text: str, slug: str, where: str = "") -> int | None:
+def place(tree: Tree, slug: str, where: str = "") -> int | None:
     """The line where a cause sits that shows only at run time: of a rule that suspects it, or of what it is about.
 
     Args:
-        text: The script.
+        tree: Of the script.
         slug: Of the finding.
         where: What the finding says of its place, in words.
     """
-    tree = Tree(ast.parse(text))
     suspected = [node.lineno for found, node, _ in hits(tree) if found == slug]
     if not suspected and slug in _ABOUT_THE_LOSS:
         suspected = [node.lineno for node in tree.calls() if tree.loss_of(node) is not None]

@@ -646,7 +646,7 @@ def _look_of(parameter: nn.Parameter) -> str:
         return "other"
     if values.ndim < 2:
         return "other"
-    if rows.shape[0] > 1 and rows.shape[1] > 0 and bool((few == few[:1]).all()):
+    if rows.shape[0] > 1 and bool((few == few[:1]).all()):
         return "identical-rows" if bool((rows == rows[:1]).all()) else "other"
     # Linear and convolution layers are drawn uniformly from ±1/sqrt(fan_in).
     bound, number = 1 / math.sqrt(rows.shape[1]), few.numel()
