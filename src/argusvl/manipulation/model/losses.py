@@ -310,7 +310,10 @@ LOSSES: dict[str, LossSpec] = {
     "attention": LossSpec(attention, "hands", 0.0, ()),
     "activation": LossSpec(activation, "hands", 0.0, ()),
 }
-"""Every loss by its name among a model's ``loss_terms``."""
+"""Every loss by its name among a model's ``loss_terms``.
+
+Distances are in decimetres (in the crop: in its sides), angles in radians, cross-entropies in nats; hinges have none.
+"""
 
 
 def terms_of(predicted: Predicted) -> dict[str, Tensor]:
