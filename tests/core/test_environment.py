@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from argusvl.core import environment as module
-from argusvl.core.cgroups import limit_files
+from argusvl.core import cgroups
 from argusvl.core.environment import environment
 from argusvl.core.threads import usable_cores
 
@@ -21,9 +20,8 @@ def test_memory_is_what_the_groups_around_this_process_allow(
     membership = tmp_path / "membership"
     membership.write_text(f"{group}\n", encoding="utf-8")
     mount = tmp_path / ("memory" if "memory:" in group else "")
-    monkeypatch.setattr(
-        module, "limit_files", lambda controller, name: limit_files(controller, name, tmp_path, membership)
-    )
+    monkeypatch.setattr(cgroups, "_MOUNT", tmp_path)
+    monkeypatch.setattr(cgroups, "_MEMBERSHIP", membership)
     whole = environment()["memory_gib"]
     (mount / "job" / "step").mkdir(parents=True)
     (mount / "job" / "step" / file).write_text("max\n" if file == "memory.max" else f"{2**63 - 4096}\n")

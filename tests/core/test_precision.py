@@ -11,13 +11,21 @@ import torch
 from torch import nn
 
 from argusvl.core import precision
-from argusvl.core.precision import compute_in, cpu_speed, decide, speed_of
+from argusvl.core.precision import Precision, compute_in, cpu_speed, decide, speed_of
 
 CPU = torch.device("cpu")
+Measured = Callable[[float | None], None]
 
 
-def unasked() -> float:
-    raise AssertionError("nothing was to be measured")
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
+    """Says what this CPU's speed is measured to be; ``None``: nothing may be measured."""
+
+    def is_measured(speed: float | None) -> None:
+        measure = (lambda: pytest.fail("measured")) if speed is None else lambda: speed
+        monkeypatch.setattr(precision, "cpu_speed", measure)
+
+    return is_measured
 
 
 @pytest.fixture
@@ -31,9 +39,10 @@ def warnings(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) 
     ("speed", "bf16"), [(0.06, False), (1.0, False), (1.29, False), (1.3, True), (4.0, True)]
 )
 def test_a_cpu_computes_in_bfloat16_where_that_clearly_pays(
-    speed: float, bf16: bool, warnings: pytest.LogCaptureFixture
+    speed: float, bf16: bool, measured: Measured, warnings: pytest.LogCaptureFixture
 ) -> None:
-    found = decide("auto", CPU, measure=lambda: speed)
+    measured(speed)
+    found = decide("auto", CPU)
     assert (found.bf16, found.speed) == (bf16, speed)
     assert f"{speed:.2g} times" in found.why
     assert found.facts()["precision"] == ("bfloat16" if bf16 else "float32")
@@ -42,33 +51,41 @@ def test_a_cpu_computes_in_bfloat16_where_that_clearly_pays(
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_a_gpu_computes_in_bfloat16_where_it_has_it(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_computes_in_bfloat16_where_it_has_it(
+    native: bool, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def is_supported(including_emulation: bool = True) -> bool:
         return native or including_emulation
 
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
-    assert decide("auto", torch.device("cuda"), measure=unasked).bf16 is native
+    measured(None)
+    assert decide("auto", torch.device("cuda")).bf16 is native
 
 
 def test_what_is_asked_for_is_done_with_a_warning_where_it_is_slow(
-    warnings: pytest.LogCaptureFixture,
+    measured: Measured, warnings: pytest.LogCaptureFixture
 ) -> None:
-    assert not decide(False, CPU, measure=unasked).bf16
-    assert decide(True, CPU, measure=lambda: 3.0).bf16
-    assert decide(True, CPU, measure=lambda: 1.1).bf16
-    assert not warnings.messages
-    assert decide(True, CPU, measure=lambda: 0.06).bf16
+    measured(None)
+    assert not decide(False, CPU).bf16
+    for speed in (3.0, 1.1, 0.06):
+        assert not warnings.messages
+        measured(speed)
+        assert decide(True, CPU).bf16
     assert len(warnings.messages) == 1
     assert "bf16" in warnings.messages[0] and "0.06 times" in warnings.messages[0]
 
 
-def test_a_run_that_goes_on_stays_with_what_it_began_in(warnings: pytest.LogCaptureFixture) -> None:
-    assert not decide("auto", CPU, begun_with=False, measure=unasked).bf16
+def test_a_run_that_goes_on_stays_with_what_it_began_in(
+    measured: Measured, warnings: pytest.LogCaptureFixture
+) -> None:
+    measured(None)
+    assert not decide("auto", CPU, begun_with=False).bf16
+    assert not decide(False, CPU, begun_with=True).bf16, "the configuration has been changed"
     assert not warnings.messages
-    assert decide("auto", CPU, begun_with=True, measure=lambda: 0.5).bf16
+    measured(0.5)
+    assert decide("auto", CPU, begun_with=True).bf16
     assert "0.5 times" in warnings.messages[0] and "bf16=false" in warnings.messages[0]
-    assert not decide(False, CPU, begun_with=True, measure=unasked).bf16, "the configuration has been changed"
 
 
 class Clock:
@@ -116,6 +133,6 @@ def test_a_model_computes_in_what_was_decided_and_gives_float32(bf16: bool) -> N
     model = nn.Sequential(inside, nn.Tanh())
     seen: list[torch.dtype] = []
     inside.register_forward_hook(lambda module, given, found: seen.append(found.dtype))
-    compute_in(decide(bf16, CPU, measure=lambda: 2.0), model)
+    compute_in(Precision(bf16, "as the test says"), model)
     assert model(torch.ones(2, 3)).dtype == torch.float32
     assert seen == [torch.bfloat16 if bf16 else torch.float32]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from argusvl.core import threads
-from argusvl.core.cgroups import limit_files
+from argusvl.core import cgroups
 from argusvl.core.threads import bound_kernel_cache, divide_cores, share_cores, usable_cores
 
 
@@ -19,12 +18,8 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Mount of control groups; this process is in none yet. It is bound to eight cores."""
     mount = tmp_path / "cgroup"
     mount.mkdir()
-    membership = tmp_path / "membership"
-
-    def of_the_test(controller: str, name: str) -> object:
-        return limit_files(controller, name, mount, membership)
-
-    monkeypatch.setattr(threads, "limit_files", of_the_test)
+    monkeypatch.setattr(cgroups, "_MOUNT", mount)
+    monkeypatch.setattr(cgroups, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     return mount
 

@@ -24,7 +24,6 @@ from pydantic import BaseModel, ConfigDict
 from argusvl.core import precision
 from argusvl.serving.app import make_app
 from argusvl.serving.hosting import LoadedModel, load_model
-from argusvl.serving.label_studio import Backend
 from argusvl.serving.limits import Limits
 from argusvl.serving.server import Server, allowed_hosts, listen, make_server
 from argusvl.task_parts import Endpoint, Service, Upload
@@ -95,14 +94,12 @@ def text_part(name: str, value: str) -> bytes:
 def serving(models: Sequence[LoadedModel], limits: Limits | None = None, **options: Any) -> Iterator[Client]:
     """A server in a thread; it has ended when the block has."""
     limits = limits or Limits()
-    files = options.pop("files", None)
     bound = listen("127.0.0.1", 0)
     gate = make_app(
         models,
         limits,
         hosts=allowed_hosts("127.0.0.1", ()),
         is_stopping=lambda: server.should_exit,
-        extend=Backend(limits, files),
         **options,
     )
     server = make_server(gate, limits)

@@ -24,7 +24,7 @@ def studio(kit: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (root / "files" / "upload" / "ä 1.png").write_bytes(kit.picture((80, 60), seed=5))
     (root / "secret.png").write_bytes(kit.picture())
     (root / "files" / "link.png").symlink_to(root / "secret.png")
-    with kit.serving([tiny], files=root / "files") as client:
+    with kit.serving([tiny], label_studio_files=root / "files") as client:
         yield client
 
 

@@ -25,7 +25,7 @@ def drawn(labels: list[str], boxes: list[list[float]] | None = None, **options: 
 
 def plate(label: str) -> np.ndarray[Any, Any]:
     """What is written in one fixed colour, so that only the glyphs tell two labels apart."""
-    return drawn([label], style="inline", colours={label: (240, 240, 240)})
+    return drawn([label], colours={label: (240, 240, 240)})
 
 
 def test_chinese_glyphs_leave_ink_and_differ_from_each_other_and_from_the_missing_glyph() -> None:
@@ -41,7 +41,7 @@ def test_chinese_glyphs_leave_ink_and_differ_from_each_other_and_from_the_missin
 
 def test_the_box_is_drawn_where_it_is_also_when_the_image_is_enlarged() -> None:
     colour = (10, 250, 20)
-    picture = drawn(["a"], [[100, 100, 300, 200]], colours={"a": colour}, style="inline")
+    picture = drawn(["a"], [[100, 100, 300, 200]], colours={"a": colour})
     factor = picture.shape[1] / 400
     assert factor > 2
     ys, xs = np.nonzero((picture == colour).all(axis=2))
@@ -53,14 +53,14 @@ def test_the_box_is_drawn_where_it_is_also_when_the_image_is_enlarged() -> None:
 
 def test_a_large_image_keeps_its_size_and_the_given_image_is_not_changed() -> None:
     image = blank((1600, 1200))
-    assert draw_boxes(image, [[9, 9, 99, 99]], ["a"], style="inline").size == (1600, 1200)
+    assert draw_boxes(image, [[9, 9, 99, 99]], ["a"]).size == (1600, 1200)
     assert np.unique(np.asarray(image)).tolist() == [120]
 
 
 def test_labels_of_boxes_at_the_edges_stay_in_the_picture() -> None:
     boxes = [[0, 0, 40, 20], [370, 0, 400, 30], [0, 280, 30, 300], [360, 270, 400, 300]]
     for box in boxes:
-        whole = drawn(["挡风板/未安装"], [box], style="inline", colours={"挡风板/未安装": (255, 0, 255)})
+        whole = drawn(["挡风板/未安装"], [box], colours={"挡风板/未安装": (255, 0, 255)})
         factor = whole.shape[1] / 400
         plate_area = (whole == (255, 0, 255)).all(axis=2).sum()
         assert plate_area > 600 * factor  # the whole plate, not its corner

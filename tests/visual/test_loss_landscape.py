@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from argusvl.core.errors import ArgusError
 from argusvl.visual.loss_landscape import filter_normalised, loss_landscape
 
 
@@ -57,8 +56,3 @@ def test_the_weights_come_back_where_the_loss_fails_or_is_interrupted() -> None:
         with pytest.raises(type(error)):
             loss_landscape(one, lambda error=error: fails(error), points=5)  # type: ignore[misc]
         assert bits(one) == before
-
-
-def test_an_even_number_of_points_is_refused() -> None:
-    with pytest.raises(ArgusError, match="no middle"):
-        loss_landscape(model(), lambda: 0.0, points=4)

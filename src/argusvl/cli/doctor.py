@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,8 +30,6 @@ Examples:
     argus doctor log train.log
 """
 
-_ANOMALY = ("off", "batch", "all")
-
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
 app.command("bench")(bench_command)
 
@@ -45,10 +43,8 @@ def check(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Keys to change, as of argus train.")
     ] = None,
     anomaly: Annotated[
-        str,
-        typer.Option(
-            metavar="off|batch|all", help="Autograd's anomaly detection: of the first step, or of all."
-        ),
+        Literal["off", "batch", "all"],
+        typer.Option(help="Autograd's anomaly detection: of the first step, or of all."),
     ] = "off",
     diff: Annotated[
         bool, typer.Option("--diff", help="Of a script, print on stdout what would mend it, as a diff.")
@@ -75,18 +71,12 @@ def check(
         raise ConfigError(
             "a script's source is read, and nothing set or run", where=what, remedy="give it alone"
         )
-    if anomaly not in _ANOMALY:
-        raise ConfigError(
-            f"{anomaly!r} is none of {', '.join(_ANOMALY)}", where="--anomaly", remedy="name one"
-        )
     found = (
         _check_script(what, as_json, diff)
         if what.suffix == ".py"
         else _check_run(what, overrides, anomaly, as_json)
     )
-    say(counted(len(found), "finding") if found else "nothing was found")
-    if found:
-        raise typer.Exit(FOUND_SOMETHING)
+    _end(found)
 
 
 @app.command()
@@ -114,9 +104,7 @@ def watch(
             for new in follow(run):
                 print_findings(new, answer_console())
                 found += new
-    say(counted(len(found), "finding") if found else "nothing was found")
-    if found:
-        raise typer.Exit(FOUND_SOMETHING)
+    _end(found)
 
 
 @app.command()
@@ -234,12 +222,14 @@ def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
     return found
 
 
-def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: bool) -> list[Finding]:
+def _check_run(
+    path: Path, overrides: list[str] | None, anomaly: Literal["off", "batch", "all"], as_json: bool
+) -> list[Finding]:
     from argusvl.training.preflight import preflight
 
     config = load_run_config(path, overrides or ())
     results = []
-    for result in preflight(task_entry(config.task).task_class()(config), config, anomaly):  # type: ignore[arg-type]
+    for result in preflight(task_entry(config.task).task_class()(config), config, anomaly):
         results.append(result)
         line = f"{'finding' if result.findings else 'ok':8}{result.name}: {result.told}"
         (say if as_json else typer.echo)(line)
@@ -255,3 +245,9 @@ def _answer(found: list[Finding], as_json: bool) -> None:
     if as_json:
         print_json({"findings": [one.to_json() for one in found]})
     print_findings(found, console() if as_json else answer_console())
+
+
+def _end(found: list[Finding]) -> None:
+    say(counted(len(found), "finding") if found else "nothing was found")
+    if found:
+        raise typer.Exit(FOUND_SOMETHING)

@@ -119,7 +119,6 @@ def command(
         require_different_names(models)
 
         from argusvl.serving.app import make_app
-        from argusvl.serving.label_studio import Backend
 
         gate = make_app(
             models,
@@ -127,7 +126,7 @@ def command(
             hosts=allowed_hosts(host, allowed_host or ()),
             token=token,
             is_stopping=lambda: server.should_exit,
-            extend=Backend(limits, label_studio_files),
+            label_studio_files=label_studio_files,
         )
         address, number = bound.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

@@ -9,20 +9,18 @@ _MOUNT = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def limit_files(
-    controller: str, name: str, mount: Path = _MOUNT, membership: Path = _MEMBERSHIP
-) -> Iterator[Path]:
+def limit_files(controller: str, name: str) -> Iterator[Path]:
     """The files of a name in this process's group and in the groups around it; a limit in any of them holds.
 
     Of the controller ``cpu`` it is e.g. ``cpu.max`` (version 2) or ``cpu.cfs_quota_us`` (version 1).
     """
-    if not membership.is_file():
+    if not _MEMBERSHIP.is_file():
         return
-    for line in membership.read_text(encoding="utf-8").splitlines():
+    for line in _MEMBERSHIP.read_text(encoding="utf-8").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        root = mount / controllers  # of version 2, which names none: the mount itself
+        root = _MOUNT / controllers  # of version 2, which names none: the mount itself
         # Inside a container the group may be named as the host sees it; then only the root is there.
         own = root / group.lstrip("/")
         for folder in (own, *own.parents):

@@ -72,7 +72,8 @@ def configure_logging(
     """
     levels = _Levels(_level(level), {get_logger(m).name: _level(v) for m, v in (per_module or {}).items()})
     rank = int(os.environ.get("RANK", "0"))
-    terminal = _TerminalHandler(logging.WARNING if rank > 0 else logging.NOTSET)
+    terminal = _TerminalHandler()
+    terminal.setLevel(logging.WARNING if rank > 0 else logging.NOTSET)
     handlers: list[logging.Handler] = [terminal]
     if file is not None:
         path = Path(file) if rank == 0 else Path(f"{file}.rank{rank}")
@@ -161,18 +162,12 @@ class _Levels(logging.Filter):
         return record.levelno >= self._default
 
 
-class _TerminalHandler(logging.Handler):
+class _TerminalHandler(logging.StreamHandler[TextIO]):
     """Writes to what ``sys.stderr`` is at that moment: a progress bar replaces it while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        stream: TextIO = sys.stderr
-        try:
-            stream.write(self.format(record) + "\n")
-            stream.flush()
-        except RecursionError:
-            raise
-        except Exception:  # noqa: BLE001 - logging's own convention: a failure to log never stops the program
-            self.handleError(record)
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _FileHandler(RotatingFileHandler):
@@ -207,7 +202,7 @@ class _Ring(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.lines.append(self.format(record)[:_RING_LINE_CHARACTERS])
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - logging's own convention: a failure to log never stops the program
             self.handleError(record)
 
 

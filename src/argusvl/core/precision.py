@@ -66,7 +66,6 @@ def decide(
     device: torch.device,
     *,
     begun_with: bool | None = None,
-    measure: Callable[[], float] | None = None,
 ) -> Precision:
     """The precision to compute in. What is asked for is done, with a warning where it is slow.
 
@@ -74,15 +73,14 @@ def decide(
         wanted: Whether to use bfloat16; ``auto``: where it pays.
         device: Where the model computes.
         begun_with: What was decided when the run began that goes on; ``auto`` holds to it, or its losses would differ.
-        measure: Times the speed of bfloat16 in float32's; this machine's CPU when ``None``.
     """
     if wanted == "auto" and begun_with is None:
-        return _where_it_pays(device, measure or _speed)
+        return _where_it_pays(device)
     goes_on = wanted == "auto"
     bf16, why = (begun_with, "as the run began") if goes_on else (wanted, "as bf16 says")
     if not bf16:
         return Precision(False, why)
-    found = _where_it_pays(device, measure or _speed)
+    found = _where_it_pays(device)
     if not found.bf16 and (found.speed is None or found.speed < 1):
         other = "bf16=false would go on faster, with other losses"
         remedy = other if goes_on else "bf16=auto would be faster"
@@ -90,7 +88,7 @@ def decide(
     return Precision(True, why, found.speed)
 
 
-def _where_it_pays(device: torch.device, measure: Callable[[], float]) -> Precision:
+def _where_it_pays(device: torch.device) -> Precision:
     import torch
 
     if device.type == "cuda":
@@ -99,7 +97,7 @@ def _where_it_pays(device: torch.device, measure: Callable[[], float]) -> Precis
         return Precision(native, f"the GPU {'computes' if native else 'does not compute'} in bfloat16 itself")
     if device.type != "cpu":
         return Precision(False, f"bfloat16 is not known to pay on {device.type}")
-    speed = measure()
+    speed = cpu_speed() if _taken_over is None else _taken_over
     return Precision(
         speed >= PAYS_FROM, f"bfloat16 has {speed:.2g} times the speed of float32 on this CPU", speed
     )
@@ -112,10 +110,6 @@ def take_over_cpu_speed(speed: float) -> None:
     """Lets this process decide as another one that works on the same: two measurements of one machine may differ."""
     global _taken_over
     _taken_over = speed
-
-
-def _speed() -> float:
-    return cpu_speed() if _taken_over is None else _taken_over
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +21,7 @@ from argusvl.serving.asking import add_endpoint
 from argusvl.serving.batching import Batcher
 from argusvl.serving.gate import Gate
 from argusvl.serving.hosting import HostedModel, LoadedModel, answering
+from argusvl.serving.label_studio import add_backend
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
 from argusvl.serving.page_files import add_glyphs, page_files
@@ -39,7 +41,7 @@ def make_app(
     hosts: Sequence[str] | None = None,
     token: str | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
-    extend: Callable[[FastAPI, Sequence[HostedModel], ThreadPoolExecutor], None] | None = None,
+    label_studio_files: Path | None = None,
 ) -> Gate:
     """Makes the application.
 
@@ -49,7 +51,7 @@ def make_app(
         hosts: Names in ``Host`` that are answered; ``None``: any.
         token: What clients must show; ``None``: nothing.
         is_stopping: Whether the server takes no more.
-        extend: Adds further routes.
+        label_studio_files: Folder in which tasks of Label Studio may name pictures; ``None``: they may not.
     """
     metrics = Metrics()
     hosted = [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
@@ -79,8 +81,7 @@ def make_app(
     paths = {endpoint.path for one in hosted for endpoint in one.loaded.service.endpoints}
     for path in sorted(paths):
         add_endpoint(app, path, answering(hosted, path), limits, decoders)
-    if extend is not None:
-        extend(app, hosted, decoders)
+    add_backend(app, hosted, limits, decoders, label_studio_files)
     page = page_files()
     _add_page(app, page)
     end_glyphs = add_glyphs(app)

@@ -158,17 +158,13 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"type": "string", "format": "binary"}
 _REQUEST_BODY = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {FIELD: {"type": "string", "format": "binary"}},
-            }
+            "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}
         },
-        **dict.fromkeys(RAW_TYPES, _BINARY),
+        **{kind: {"schema": _BINARY} for kind in RAW_TYPES},
     },
 }

@@ -83,9 +83,8 @@ class Gate:
             await send(message)
 
         route = scope["path"] if scope["path"] in self._routes else "other"
-        body = _Body(receive)
         try:
-            await self._let_in(scope, body, send_noted)
+            await self._let_in(scope, receive, send_noted)
         except ProblemError as problem:
             if not begun:
                 await _refuse(problem, send_noted)
@@ -95,12 +94,12 @@ class Gate:
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(time.monotonic() - began)
 
-    async def _let_in(self, scope: Message, body: _Body, send: Send) -> None:
+    async def _let_in(self, scope: Message, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self._check_origin(headers)
         self._check_token(scope["path"], headers)
         if scope["method"] not in _WITH_BODY:
-            await self.app(scope, body.receive, send)
+            await self.app(scope, receive, send)
             return
         if int(headers.get(b"content-length", b"0")) > self._limits.bytes:
             raise self._too_large()
@@ -109,17 +108,27 @@ class Gate:
         self._at_once += 1
         self._metrics.at_once.set(self._at_once)
         try:
-            await self._read(body)
-            await self.app(scope, body.replay, send)
+            await self.app(scope, _replaying(await self._body(receive), receive), send)
         finally:
             self._at_once -= 1
             self._metrics.at_once.set(self._at_once)
 
-    async def _read(self, body: _Body) -> None:
+    async def _body(self, receive: Receive) -> bytes:
+        """A request's body to its end, if that comes in time and before the limit."""
+        parts, size, ended = [], 0, False
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                if not await body.read(self._limits.bytes):
-                    raise self._too_large()
+                while not ended:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _GoneError
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self._limits.bytes:
+                        parts.clear()  # which the error's traceback would hold
+                        raise self._too_large()
+                    ended = not message.get("more_body", False)
+                return b"".join(parts)
         except TimeoutError:
             seconds = self._limits.body_seconds
             raise ProblemError(
@@ -163,44 +172,14 @@ class _GoneError(Exception):
     """The client has gone before its body was whole."""
 
 
-class _Body:
-    """A request's body, read once."""
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """Gives the whole body at once; after it, what comes (which can only be that the client has gone)."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._parts: list[bytes] = []
-        self._ended = self._replayed = False
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._ended = not message.get("more_body", False)
-        else:
-            self._ended = True
-        return message
-
-    async def read(self, most: int) -> bool:
-        """Reads to the end; ``False`` where there is more than so many bytes."""
-        size = 0
-        while not self._ended:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise _GoneError
-            size += len(message.get("body", b""))
-            if size > most:
-                self._parts.clear()
-                return False
-            self._parts.append(message.get("body", b""))
-        return True
-
-    async def replay(self) -> Message:
-        """The whole body at once; after it, what comes (which can only be that the client has gone)."""
-        if self._replayed:
-            return await self._receive()
-        self._replayed = True
-        whole = b"".join(self._parts)
-        self._parts.clear()
-        return {"type": "http.request", "body": whole, "more_body": False}
+    return replay
 
 
 async def _refuse(problem: ProblemError, send: Send) -> None:

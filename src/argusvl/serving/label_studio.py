@@ -100,71 +100,68 @@ class PredictAnswer(BaseModel):
     results: list[TaskPrediction]
 
 
-class Backend:
-    """Adds the backend's routes; tasks may name pictures in the folder ``files``, where there is one."""
+def add_backend(
+    app: FastAPI,
+    hosted: Sequence[HostedModel],
+    limits: Limits,
+    decoders: ThreadPoolExecutor,
+    files: Path | None,
+) -> None:
+    """Adds the backend's routes, if a model detects; tasks may name pictures in the folder ``files``."""
+    detecting = list(answering(hosted, _DETECT).values())
+    if not detecting:
+        return
+    model, endpoint = detecting[0]
+    version = f"{model.loaded.name}-{model.loaded.fingerprint[:12]}"
+    at_once = asyncio.Semaphore(limits.batch)
 
-    def __init__(self, limits: Limits, files: Path | None) -> None:
-        self._limits, self._files = limits, files
+    @app.get("/health", responses=documented(403, 421))
+    async def health() -> BackendHealth:
+        """For Label Studio: whether this backend is there."""
+        return BackendHealth(status="UP", model_class="argus")
 
-    def __call__(self, app: FastAPI, hosted: Sequence[HostedModel], decoders: ThreadPoolExecutor) -> None:
-        """Adds them, if a model detects."""
-        detecting = list(answering(hosted, _DETECT).values())
-        if not detecting:
-            return
-        model, endpoint = detecting[0]
-        version = f"{model.loaded.name}-{model.loaded.fingerprint[:12]}"
-        at_once = asyncio.Semaphore(self._limits.batch)
+    @app.post("/setup", responses=documented(400, 401, 403, 408, 413, 421, 422, 503))
+    async def setup(request: SetupRequest) -> BackendVersion:
+        """For Label Studio: which model this is."""
+        if request.label_config is not None:
+            _Control.of(request.label_config)
+        return BackendVersion(model_version=version)
 
-        @app.get("/health", responses=documented(403, 421))
-        async def health() -> BackendHealth:
-            """For Label Studio: whether this backend is there."""
-            return BackendHealth(status="UP", model_class="argus")
+    async def one(task: LabelTask, number: int, control: _Control) -> TaskPrediction:
+        data = _picture(task, control.key, f"task {number}", limits, files)
+        async with at_once:
+            upload, found = await answer_picture(model, endpoint, data, endpoint.settings(), limits, decoders)
+        regions = control.regions(upload, found.objects, str(number))
+        mean = sum(region.score for region in regions) / len(regions) if regions else 0.0
+        return TaskPrediction(result=regions, score=round(mean, 5), model_version=version)
 
-        @app.post("/setup", responses=documented(400, 401, 403, 408, 413, 421, 422, 503))
-        async def setup(request: SetupRequest) -> BackendVersion:
-            """For Label Studio: which model this is."""
-            if request.label_config is not None:
-                _Control.of(request.label_config)
-            return BackendVersion(model_version=version)
+    @app.post("/predict", responses=documented(400, 401, 403, 408, 413, 415, 421, 422, 500, 503))
+    async def predict(asked: PredictRequest, request: Request) -> PredictAnswer:
+        """For Label Studio: boxes for tasks whose pictures are in the request or in the server's folder."""
+        control = _Control.of(asked.label_config)
+        work = asyncio.gather(*(one(task, number, control) for number, task in enumerate(asked.tasks, 1)))
+        return PredictAnswer(results=await within(limits.seconds, request, work))
 
-        async def one(task: LabelTask, number: int, control: _Control) -> TaskPrediction:
-            data = self._picture(task, control.key, f"task {number}")
-            async with at_once:
-                upload, found = await answer_picture(
-                    model, endpoint, data, endpoint.settings(), self._limits, decoders
-                )
-            regions = control.regions(upload, found.objects, str(number))
-            mean = sum(region.score for region in regions) / len(regions) if regions else 0.0
-            return TaskPrediction(result=regions, score=round(mean, 5), model_version=version)
 
-        @app.post("/predict", responses=documented(400, 401, 403, 408, 413, 415, 421, 422, 500, 503))
-        async def predict(asked: PredictRequest, request: Request) -> PredictAnswer:
-            """For Label Studio: boxes for tasks whose pictures are in the request or in the server's folder."""
-            control = _Control.of(asked.label_config)
-            work = asyncio.gather(*(one(task, number, control) for number, task in enumerate(asked.tasks, 1)))
-            return PredictAnswer(results=await within(self._limits.seconds, request, work))
-
-    def _picture(self, task: LabelTask, key: str, where: str) -> bytes:
-        named = task.data.get(key)
-        if not isinstance(named, str):
-            raise ProblemError(422, f"{where}: data.{key} is no text")
-        if named[:5].lower() == "data:":
-            return _of_data_url(named, where)
-        try:
-            parts = urlsplit(named)
-        except ValueError:
-            raise ProblemError(422, f"{where}: data.{key} cannot be read") from None
-        if parts.scheme or parts.netloc or named.startswith(("//", "\\")):
-            raise ProblemError(422, f"{where}: addresses are not followed; use a data: URL or a local file")
-        if self._files is None:
-            raise ProblemError(422, f"{where}: this server was started without --label-studio-files")
-        try:
-            file = path_inside(
-                self._files, _local_name(parts.path, parts.query), stated_in=where, links=False
-            )
-            return read_bytes(file, most_bytes=self._limits.bytes)
-        except (ArgusError, OSError, ValueError):
-            raise ProblemError(422, f"{where}: no such picture in the server's folder") from None
+def _picture(task: LabelTask, key: str, where: str, limits: Limits, files: Path | None) -> bytes:
+    named = task.data.get(key)
+    if not isinstance(named, str):
+        raise ProblemError(422, f"{where}: data.{key} is no text")
+    if named[:5].lower() == "data:":
+        return _of_data_url(named, where)
+    try:
+        parts = urlsplit(named)
+    except ValueError:
+        raise ProblemError(422, f"{where}: data.{key} cannot be read") from None
+    if parts.scheme or parts.netloc or named.startswith(("//", "\\")):
+        raise ProblemError(422, f"{where}: addresses are not followed; use a data: URL or a local file")
+    if files is None:
+        raise ProblemError(422, f"{where}: this server was started without --label-studio-files")
+    try:
+        file = path_inside(files, _local_name(parts.path, parts.query), stated_in=where, links=False)
+        return read_bytes(file, most_bytes=limits.bytes)
+    except (ArgusError, OSError, ValueError):
+        raise ProblemError(422, f"{where}: no such picture in the server's folder") from None
 
 
 class _Control:

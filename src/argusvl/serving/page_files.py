@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +25,6 @@ PAGE = Path(__file__).parent / "page"
 COLOURS = Path(argusvl.visual.__file__).parent / "templates" / "colours.css"
 """Those of the reports: both look the same."""
 
-_TEXT = ("text/", "application/javascript", "application/json", "image/svg+xml")
-
 MOST_CHARACTERS = 512
 """In a request; the page asks for more in several. Each is nine bytes of an address whose head ends at 32 KiB."""
 
@@ -34,21 +32,14 @@ _REMEMBERED = 64  # a few kB each: pictures of a kind are described in the same 
 _MOST_WAITING = 16
 
 
-def page_files(folder: Path = PAGE, also: Sequence[Path] = (COLOURS,)) -> dict[str, tuple[bytes, str]]:
-    """Path → content and media type of the files of a folder, and of others; ``/`` is its ``index.html``."""
-    found: dict[str, tuple[bytes, str]] = {}
-    files = {
-        file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()
+def page_files() -> dict[str, tuple[bytes, str]]:
+    """Path → content and media type of the page's files, which are all text; ``/`` is ``index.html``."""
+    files = [*sorted(PAGE.iterdir()), COLOURS]
+    found = {
+        f"/{file.name}": (read_bytes(file), f"{mimetypes.guess_type(file.name)[0]}; charset=utf-8")
+        for file in files
     }
-    for name, file in (files | {file.name: file for file in also}).items():
-        if file.suffix in (".py", ".pyc"):
-            continue
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        content = read_bytes(file), f"{kind}; charset=utf-8" if kind.startswith(_TEXT) else kind
-        found[f"/{name}"] = content
-        if name == "index.html":
-            found["/"] = content
-    return found
+    return found | {"/": found["/index.html"]}
 
 
 def add_glyphs(app: FastAPI) -> Callable[[], None]:

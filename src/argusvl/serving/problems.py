@@ -38,7 +38,7 @@ class ProblemError(Exception):
 
     def body(self) -> bytes:
         """The answer's JSON."""
-        title = title_of(self.status)
+        title = HTTPStatus(self.status).phrase
         problem = ProblemDetails(type="about:blank", title=title, status=self.status, detail=self.detail)
         return json.dumps(problem.model_dump(), ensure_ascii=False).encode()
 
@@ -52,20 +52,12 @@ def documented(*statuses: int, example: Mapping[str, Any] | None = None) -> dict
     """The ``responses`` of an OpenAPI operation: problems of some statuses, and an example of its answer."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     told: dict[int | str, dict[str, Any]] = {
-        status: {"description": title_of(status), "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
     if example is not None:
         told[200] = {"content": {"application/json": {"example": dict(example)}}}
     return told
-
-
-def title_of(status: int) -> str:
-    """A status in words."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 def explained(errors: Sequence[Any]) -> str:

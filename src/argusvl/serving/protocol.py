@@ -7,12 +7,13 @@ ever, and each takes a file descriptor.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from argusvl.serving.limits import Limits
-from argusvl.serving.problems import MEDIA_TYPE, ProblemError, busy, title_of
+from argusvl.serving.problems import MEDIA_TYPE, ProblemError, busy
 
 
 def bounded_protocol(limits: Limits) -> type[H11Protocol]:
@@ -60,7 +61,7 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
 
         def _end_with(self, problem: ProblemError) -> None:
             body = problem.body()
-            lines = [f"HTTP/1.1 {problem.status} {title_of(problem.status)}"]
+            lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
             lines += [f"content-type: {MEDIA_TYPE}", f"content-length: {len(body)}", "connection: close"]
             lines += [f"{name}: {value}" for name, value in problem.headers.items()]
             self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,8 +20,6 @@ from argusvl.visual.fonts import OnMissing, drawable_text, load_font
 Box = Sequence[float]
 Colour = tuple[int, int, int]
 _Corners = tuple[float, float, float, float]
-Style = Literal["auto", "inline", "numbered"]
-"""``inline``: the label at its box. ``numbered``: a number there, and a list at the side. ``auto``: by room."""
 
 _LEGIBLE_SIDE_PX = 1080  # smaller images are enlarged to this, by four at most
 _INK: Colour = (24, 26, 30)
@@ -59,7 +56,6 @@ def draw_boxes(
     scores: Sequence[float] | None = None,
     *,
     font_path: str | Path | None = None,
-    style: Style = "auto",
     on_missing: OnMissing = "refuse",
     colours: Mapping[str, Colour] | None = None,
 ) -> Image.Image:
@@ -71,7 +67,6 @@ def draw_boxes(
         labels: ``N`` texts.
         scores: ``N`` numbers in 0..1, written behind the labels.
         font_path: Font file; the one that the installation brings when ``None``.
-        style: Where the labels go; with ``numbered`` a list stands at the right side.
         on_missing: What to do with a character that the font lacks.
         colours: Colours of labels, e.g. from :func:`distinct_colours`; :func:`colour_of` gives the others'.
 
@@ -104,7 +99,7 @@ def draw_boxes(
         pen.frame(mark)
     texts = [f"{m.text} {m.tail}".strip() for m in marks]
     plates, crowding, cover = pen.place(texts, marks)
-    if style == "inline" or (style == "auto" and crowding < 0.02 and cover < 0.1):
+    if crowding < 0.02 and cover < 0.1:
         pen.write(texts, plates, marks)
         return picture
     numbers = [str(i + 1) for i in range(len(marks))]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from argusvl.core.errors import ArgusError
 from argusvl.core.progress import track
 
 POINTS = 15
@@ -44,14 +43,7 @@ def loss_landscape(
 
     Parameters of two axes and more are moved, by offsets from -1 to 1; biases and norms stay, as in the paper. The
     loss is that of a fixed batch, without anything random in it.
-
-    Raises:
-        ArgusError: ``points`` has no middle.
     """
-    if points < 3 or points % 2 == 0:
-        raise ArgusError(
-            f"{points} points have no middle", where="points", remedy="give an odd number from 3"
-        )
     weights = {n: p for n, p in model.named_parameters() if p.is_floating_point() and p.dim() > 1}
     first, second = (filter_normalised(weights, seed) for seed in range(2))
     offsets = tuple(2 * i / (points - 1) - 1 for i in range(points))
