@@ -31,7 +31,15 @@ def commands_of(page: Path) -> Iterator[str]:
     yield from re.findall(rf"`argus ((?:{'|'.join(VERBS)})\b[^`\n]*)`", text)
 
 
-COMMANDS = sorted({command for page in PAGES for command in commands_of(page)})
+def verb_of(command: str) -> tuple[str, ...]:
+    """The words whose ``--help`` has the command's options."""
+    words = shlex.split(command.replace("…", ""), comments=True)
+    named = words[0] in GROUPS and len(words) > 1 and not words[1].startswith("-")
+    of_hands = VERBS[words[0]].task is not None and {"manipulation", "argus-hand"} & {*words}
+    return (*words[: 2 if named else 1], *(["--task", "manipulation"] if of_hands else []))
+
+
+COMMANDS = sorted({command for page in [*PAGES, ROOT / "README.md"] for command in commands_of(page)})
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +58,16 @@ def script(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("verb", sorted({verb_of(command) for command in COMMANDS}), ids=" ".join)
 def test_every_command_that_a_page_shows_has_its_options(
-    command: str, capsys: pytest.CaptureFixture[str]
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = shlex.split(command.replace("…", ""), comments=True)
-    named = words[0] in GROUPS and len(words) > 1 and not words[1].startswith("-")
-    verb = words[:2] if named else words[:1]
-    of_hands = VERBS[words[0]].task is not None and {"manipulation", "argus-hand"} & {*words}
-    task = ["--task", "manipulation"] if of_hands else []
-    assert run([*verb, *task, "--help"]) == 0
+    assert run([*verb, "--help"]) == 0
     shown = capsys.readouterr().out
-    for option in (w for w in words if w.startswith("--") and w not in ("--task", "--help", "--log-level")):
-        assert re.search(rf"{option}\b", shown), f"{option} is not an option of {' '.join(verb)}"
+    for command in (command for command in COMMANDS if verb_of(command) == verb):
+        words = shlex.split(command.replace("…", ""), comments=True)
+        options = {w for w in words if w.startswith("--")} - {"--task", "--help", "--log-level"}
+        assert [o for o in options if not re.search(rf"{o}\b", shown)] == [], command
 
 
 def test_pages_name_files_that_are_there_and_show_every_verb() -> None:
@@ -71,7 +76,7 @@ def test_pages_name_files_that_are_there_and_show_every_verb() -> None:
     # Of the scripts that the page of the earlier ones replaces there are none here.
     earlier = {"scripts/train.py", "scripts/zero2.json"}
     assert [t for t in {*re.findall(places, text)} - earlier if not (ROOT / t).exists()] == []
-    assert {command.split()[0] for command in COMMANDS} >= {*VERBS} - {"env"}
+    assert {command.split()[0] for page in PAGES for command in commands_of(page)} >= {*VERBS} - {"env"}
 
 
 @pytest.mark.timeout(600)  # eight commands, of which one trains
@@ -81,16 +86,8 @@ def test_the_tutorial_runs_from_its_first_command_to_its_last(
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
     commands = re.findall(r"^    \.venv/bin/argus (.+)$", text, flags=re.MULTILINE)
-    assert [c.split()[0] for c in commands] == [
-        "data",
-        "data",
-        "init",
-        "train",
-        "train",
-        "eval",
-        "predict",
-        "report",
-    ]
+    verbs = [command.split()[0] for command in commands]
+    assert verbs == ["data", "data", "init", "train", "train", "eval", "predict", "report"]
     for command in commands:
         # Two small steps take the same path as twenty.
         small = "max_steps=2 per_device_train_batch_size=2"

@@ -8,7 +8,6 @@ A schema is a pydantic model or a dataclass; types of this module convert nothin
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -79,7 +78,11 @@ def plain(value: Any) -> Any:
     return _adapter(type(value)).dump_python(value, exclude_none=True)
 
 
-@cache
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
 def _adapter(schema: Any) -> TypeAdapter[Any]:
     """Making one takes milliseconds, and lines of a file are checked one by one."""
-    return TypeAdapter(schema)
+    if schema not in _adapters:
+        _adapters[schema] = TypeAdapter(schema)
+    return _adapters[schema]
