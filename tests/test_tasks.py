@@ -27,16 +27,8 @@ def test_an_entry_leads_to_its_parts(name: str) -> None:
     entry = task_entry(name)
     assert issubclass(entry.config_class(), RunConfig)
     assert entry.config_class().model_fields["task"].annotation.__args__ == (name,)
-    for method in (
-        "model",
-        "train_dataset",
-        "collate",
-        "loss_terms",
-        "parameter_groups",
-        "evaluate",
-        "figures",
-        "save_assets",
-    ):
+    methods = "model train_dataset collate loss_terms parameter_groups evaluate figures save_assets"
+    for method in methods.split():
         assert callable(getattr(entry.task_class(), method))
     for part in ("predictor", "pictures", "evaluation", "report"):
         assert callable(task_part(name, part))  # type: ignore[arg-type]
@@ -71,20 +63,12 @@ def test_a_task_that_is_not_known_names_those_that_are(tmp_path: Path, text: str
 
 def test_a_part_that_is_not_there_names_the_tasks_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "other", TaskEntry("a:b", "a:c"))
-    for lacking, what, those in (
-        (
-            lambda: task_part("other", "predictor"),
-            "the task other has no predictor",
-            "detection, manipulation",
-        ),
-        (
-            lambda: task_command("other", "data check"),
-            "the task other has no `argus data check`",
-            "detection",
-        ),
+    for asked, name, what, those in (
+        (task_part, "predictor", "no predictor", "detection, manipulation"),
+        (task_command, "data check", "no `argus data check`", "detection"),
     ):
-        with pytest.raises(ArgusError, match=what) as raised:
-            lacking()
+        with pytest.raises(ArgusError, match=f"the task other has {what}") as raised:
+            asked("other", name)  # type: ignore[operator]
         assert raised.value.remedy == f"tasks that have it: {those}"
     assert TASKS["other"].figure_specs() == {}
 

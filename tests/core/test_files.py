@@ -23,7 +23,6 @@ from argusvl.core.files import (
     read_bytes,
     read_json,
     real_path,
-    user_path,
     write_bytes_atomically,
     write_text_atomically,
 )
@@ -214,19 +213,6 @@ def test_a_locked_file_is_locked_until_it_is_closed(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- paths
-
-
-def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert user_path("~/a") == tmp_path / "a"
-    assert user_path("a/~") == Path("a/~")
-
-
-@pytest.mark.parametrize("text", ["", "a\0b", "~no-such-user-here/a"])
-def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ArgusError) as raised:
-        user_path(text)
-    assert raised.value.remedy
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "", ".."])

@@ -67,21 +67,14 @@ def test_a_photograph_opens_as_rgb_and_does_not_hold_the_file(photograph: Path) 
     assert np.asarray(image).shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize("kept", [0.5, 0.9])
-def test_a_truncated_jpeg_is_an_error_naming_the_file(photograph: Path, kept: float) -> None:
-    data = photograph.read_bytes()
-    photograph.write_bytes(data[: int(len(data) * kept)])
-    with pytest.raises(ImageError, match=r"photo\.jpg: damaged or truncated") as raised:
-        open_image(photograph, exif="refuse")
+@pytest.mark.parametrize(("suffix", "kept"), [("jpg", 0.5), ("jpg", 0.9), ("png", 0.95)])
+def test_a_truncated_image_is_an_error_naming_the_file(photograph: Path, suffix: str, kept: float) -> None:
+    cut = photograph.with_name(f"cut.{suffix}")
+    Image.open(photograph).save(cut)
+    cut.write_bytes(cut.read_bytes()[: int(cut.stat().st_size * kept)])
+    with pytest.raises(ImageError, match=rf"cut\.{suffix}: damaged or truncated") as raised:
+        open_image(cut, exif="refuse")
     assert "copy the file again" in str(raised.value)
-
-
-def test_a_truncated_png_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ImageError, match="damaged or truncated"):
-        open_image(path, exif="refuse")
 
 
 def test_a_100_megapixel_header_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
@@ -188,9 +181,24 @@ def test_ignore_takes_the_pixels_as_stored(tmp_path: Path) -> None:
     assert image_size(tmp_path / "phone.png") == (64, 48)
 
 
-def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
-    Image.new("L", (5, 4), 77).save(tmp_path / "a.png")
-    assert open_image(tmp_path / "a.png", exif="refuse").getpixel((2, 2)) == (77, 77, 77)
+PALETTE = Image.new("RGB", (8, 8), (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "seen", "within"),
+    [
+        ("grey.png", Image.new("L", (8, 8), 77), (77, 77, 77), 0),
+        ("black-and-white.png", Image.new("1", (8, 8), 1), (255, 255, 255), 0),
+        ("palette.gif", PALETTE, (10, 20, 30), 0),
+        ("print.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)), (255, 0, 0), 14),
+    ],
+)
+def test_other_modes_become_rgb(
+    tmp_path: Path, name: str, stored: Image.Image, seen: tuple[int, ...], within: int
+) -> None:
+    stored.save(tmp_path / name, quality=100)
+    pixel = open_image(tmp_path / name, exif="refuse").getpixel((4, 4))
+    assert pixel == pytest.approx(seen, abs=within)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -208,12 +216,6 @@ def test_transparent_pixels_are_laid_over_white(tmp_path: Path, mode: str) -> No
     opened = open_image(path, exif="refuse")
     assert opened.getpixel((0, 0)) == (255, 255, 255)
     assert opened.getpixel((1, 1)) == (0, 0, 0)
-
-
-def test_cmyk_is_converted(tmp_path: Path) -> None:
-    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
-    red, green, blue = open_image(tmp_path / "print.jpg", exif="refuse").getpixel((4, 4))
-    assert red > 240 and green < 15 and blue < 15
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -265,15 +267,6 @@ def test_a_png_of_16_bit_colours_is_deep_though_pillow_opens_it_as_rgb() -> None
 def test_floats_are_stretched_to_their_range(tmp_path: Path) -> None:
     Image.fromarray(np.array([[-1.0, 0.0, 1.0]], dtype=np.float32)).save(tmp_path / "f.tif")
     assert np.asarray(open_image(tmp_path / "f.tif", exif="refuse"))[0, :, 0].tolist() == [0, 128, 255]
-
-
-def test_black_and_white_and_plain_palettes_are_converted(tmp_path: Path) -> None:
-    Image.new("1", (4, 4), 1).save(tmp_path / "bw.png")
-    assert open_image(tmp_path / "bw.png", exif="refuse").getpixel((0, 0)) == (255, 255, 255)
-    Image.new("RGB", (4, 4), (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE).save(
-        tmp_path / "p.gif"
-    )
-    assert open_image(tmp_path / "p.gif", exif="refuse").getpixel((0, 0)) == (10, 20, 30)
 
 
 def test_bytes_that_were_read_already_are_not_read_again(photograph: Path) -> None:

@@ -50,18 +50,7 @@ def test_a_log_is_sorted_into_charts() -> None:
 
 
 def test_a_parameter_group_has_one_colour() -> None:
-    log = [
-        {
-            "step": 1,
-            "grad_norm": 1.0,
-            "gn/a": 1.0,
-            "gn/b": 1.0,
-            "wn/a": 1.0,
-            "wn/b": 2.0,
-            "lr/a": 1.0,
-            "lr/b": 2.0,
-        }
-    ]
+    log = [{"step": 1, "grad_norm": 1.0} | {f"{kind}/{g}": 1.0 for kind in ("gn", "wn", "lr") for g in "ab"}]
     colours = [{e.name: e.colour for e in c.legend if e.name != "all"} for c in charts(log).values()]
     assert colours == [{"a": "s0", "b": "s1"}] * 3
 

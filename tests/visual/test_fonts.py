@@ -46,8 +46,6 @@ def test_a_font_path_that_is_no_font_is_an_error_that_names_it(tmp_path: Path) -
 
 def test_missing_glyphs_are_named_once_each_in_their_order(latin_font: Path) -> None:
     assert fonts.missing_glyphs(["screw/螺丝", "丝/a"], latin_font) == ["螺", "丝"]
-    with pytest.raises(ArgusError, match=r"螺 \(U\+87BA\)[\s\S]*latin\.otf|latin\.otf[\s\S]*螺 \(U\+87BA\)"):
-        fonts.drawable_text("螺丝", latin_font, "refuse")
 
 
 def test_escaped_text_shows_the_code_and_can_be_drawn(latin_font: Path) -> None:

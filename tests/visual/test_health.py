@@ -19,18 +19,15 @@ LOG: list[dict[str, Any]] = [
     }
     for s in (1, 2, 3)
 ]
-FOUND = {
-    "step": 2,
-    "event": "found",
-    "finding": {
-        "id": "N-001",
-        "kind": "loss-spike",
-        "severity": "error",
-        "where": "<x>",
-        "what": "w",
-        "remedy": "r",
-    },
+FINDING = {
+    "id": "N-001",
+    "kind": "loss-spike",
+    "severity": "error",
+    "where": "<x>",
+    "what": "w",
+    "remedy": "r",
 }
+FOUND = {"step": 2, "event": "found", "finding": FINDING}
 
 
 def health(log: list[dict[str, Any]], events: list[dict[str, Any]] | None) -> Health | None:
@@ -47,12 +44,8 @@ def test_findings_are_marked_on_loss_and_gradient_norm_and_the_costs_are_drawn()
         ("Memory and time", ["memory, MiB", "seconds of a step"]),
     ]
     assert all("N-001" in chart.svg and "skipped" in chart.svg for chart in shown.groups[0].charts)
-    assert [e.name for c in shown.groups[2].charts for e in c.legend] == [
-        "rss",
-        "cuda allocated",
-        "data",
-        "forward",
-    ]
+    costs = [entry.name for chart in shown.groups[2].charts for entry in chart.legend]
+    assert costs == ["rss", "cuda allocated", "data", "forward"]
 
 
 def test_a_run_without_findings_says_so_and_one_that_kept_no_record_does_not_claim_health() -> None:
@@ -80,33 +73,24 @@ def test_the_report_of_a_run_has_the_section_and_no_markup_of_a_finding(tmp_path
 
 
 def test_trials_of_remedies_are_drawn_and_what_was_kept_is_told() -> None:
-    trial: dict[str, Any] = {
+    trial = {
         "step": 20,
         "event": "remedy",
         "kind": "learning-rate-too-high",
         "steps": [1, 3],
-        "losses_without": [4.0, 5.0, None],
         "figure": "AP50",
     }
-    tried = [
+    tried: list[dict[str, Any]] = [
         trial
-        | {
-            "change": "rates times 0.1",
-            "losses_with": [4.0, 3.0, 2.5],
-            "figures": [0.01, 0.3],
-            "kept": False,
-        },
-        trial
-        | {
-            "change": "rates times 0.01",
-            "losses_with": [4.0, 3.5, 3.0],
-            "figures": [0.01, 0.6],
-            "kept": True,
-        },
+        | {"change": f"rates times {factor}", "losses_without": [4.0, 5.0, None], "losses_with": losses}
+        | {"figures": [0.01, after], "kept": kept}
+        for factor, losses, after, kept in (
+            (0.1, [4.0, 3.0, 2.5], 0.3, False),
+            (0.01, [4.0, 3.5, 3.0], 0.6, True),
+        )
     ]
-    shown = health(
-        LOG, [*tried, {"step": 21, "event": "remedy", "change": "group head trains", "kept": True}]
-    )
+    other = {"step": 21, "event": "remedy", "change": "group head trains", "kept": True}
+    shown = health(LOG, [*tried, other])
     assert shown is not None
     (chart,) = next(group.charts for group in shown.groups if group.title == "Remedies")
     assert [(entry.name, entry.last) for entry in chart.legend] == [
@@ -118,7 +102,7 @@ def test_trials_of_remedies_are_drawn_and_what_was_kept_is_told() -> None:
 
 
 def test_what_is_not_proven_is_called_a_hint_with_its_probability() -> None:
-    hint = FOUND["finding"] | {"severity": "hint", "probability": 0.739}  # type: ignore[operator]
+    hint = FINDING | {"severity": "hint", "probability": 0.739}
     shown = health(LOG, [FOUND | {"finding": hint}])
     assert shown is not None and shown.summary == "1 hint."
     assert shown.findings[0].hint == "hint, probability 0.74"

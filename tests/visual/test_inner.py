@@ -77,12 +77,6 @@ def test_heat_is_where_the_attention_is_and_the_picture_keeps_its_size() -> None
 
 def test_attention_has_a_tile_for_each_head_and_all_together() -> None:
     found = attention_over("a.jpg", Image.new("RGB", (80, 40)), np.ones((4, 2, 4)))
-    assert [title for title, _ in found.tiles] == [
-        "photograph",
-        "all heads",
-        "head 1",
-        "head 2",
-        "head 3",
-        "head 4",
-    ]
+    heads = [f"head {number}" for number in (1, 2, 3, 4)]
+    assert [title for title, _ in found.tiles] == ["photograph", "all heads", *heads]
     assert found.sheet().width > 3 * 300
