@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from argus_doctor.findings import catalogue
+from argus_doctor.findings import catalogue, entry_of
+from argusvl.cli.doctor import explain
 from argusvl.cli.main import run
 
 
@@ -22,13 +23,19 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert line.split()[:2] == [one["id"], one["slug"]] and one["title"] in line
 
 
-def test_explain_works_for_every_entry(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_entry_can_be_explained_by_its_id_and_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     for entry in catalogue().values():
-        assert run(["doctor", "explain", entry.id, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["slug"] == entry.slug
-        assert run(["doctor", "explain", entry.slug]) == 0
+        assert entry_of(entry.id) is entry_of(entry.slug) is entry
+        explain(entry.id)
         shown = capsys.readouterr().out
         assert entry.id in shown and "What to do" in shown
+
+
+def test_explain_shows_the_change_in_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "explain", "learning-rate-too-high"]) == 0
+    assert "*_lr: × 0.1" in capsys.readouterr().out
+    assert run(["doctor", "explain", "learning-rate-too-high", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["slug"] == "learning-rate-too-high"
 
 
 def test_an_unknown_id_is_refused_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:

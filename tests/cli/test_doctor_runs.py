@@ -35,16 +35,19 @@ def test_a_sound_run_has_no_finding_and_leaves_no_folder(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rates_that_break_the_first_batch_are_found(tmp_path: Path) -> None:
-    assert [one.slug for one in asked(CarefulTask(groups=FAST), tmp_path)["one batch"].findings] == [
-        "batch-not-learned"
-    ]
-
-
-@pytest.mark.parametrize(("rate", "found"), [(1.5e-4, []), (1e-6, ["batch-not-learned"])])
-def test_a_batch_that_is_learned_slowly_is_learned(tmp_path: Path, rate: float, found: list[str]) -> None:
-    slow = asked(CarefulTask(groups=(ParameterGroup("all", r".", rate),)), tmp_path)
-    assert [one.slug for one in slow["one batch"].findings] == found
+@pytest.mark.parametrize(
+    ("groups", "found"),
+    [
+        (FAST, ["batch-not-learned"]),
+        ((ParameterGroup("slow, and still learning", r".", 1.5e-4),), []),
+        ((ParameterGroup("too slow", r".", 1e-6),), ["batch-not-learned"]),
+    ],
+)
+def test_rates_at_which_a_batch_is_not_learned_are_found(
+    tmp_path: Path, groups: tuple[ParameterGroup, ...], found: list[str]
+) -> None:
+    answers = asked(CarefulTask(groups=groups), tmp_path)
+    assert [one.slug for one in answers["one batch"].findings] == found
 
 
 def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
@@ -86,25 +89,6 @@ def test_watch_takes_a_run_that_has_hardly_begun_and_refuses_what_is_none(
     assert "output_dir" in capsys.readouterr().err
 
 
-def test_check_reads_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(
-        "for x, y in loader:\n    loss = f(model(x), y)\n    loss.backward()\n    optimizer.step()\n"
-    )
-    assert run(["doctor", "check", str(script), "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "missing-zero-grad"
-
-
-def test_what_a_check_of_a_script_finds_is_its_answer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    assert run(["doctor", "check", str(script)]) == 1
-    shown = capsys.readouterr()
-    assert "missing-zero-grad" in shown.out and shown.err == "2 findings\n"
-
-
 @pytest.mark.parametrize("expression", [" + ".join(["x"] * 20_000), "-" * 20_000 + "1", "(" * 20_000])
 def test_a_script_without_end_is_refused(
     expression: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -122,11 +106,6 @@ def test_new_prints_an_entry_with_a_free_id(capsys: pytest.CaptureFixture[str]) 
     assert run(["doctor", "new", "mode-collapse"]) == 2
 
 
-def test_explain_shows_the_change_in_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["doctor", "explain", "learning-rate-too-high"]) == 0
-    assert "*_lr: × 0.1" in capsys.readouterr().out
-
-
 SCRIPT = """import torch.nn.functional as F
 
 def fit(model, loader):
@@ -138,9 +117,17 @@ def fit(model, loader):
 """
 
 
-def test_what_mends_a_script_is_printed_as_a_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_script_is_read_and_what_mends_it_is_printed_as_a_diff(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
+    assert run(["doctor", "check", str(script)]) == 1
+    shown = capsys.readouterr()
+    assert "missing-zero-grad" in shown.out and shown.err == "2 findings\n"
+    assert run(["doctor", "check", str(script), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert {one["kind"] for one in found} >= {"missing-zero-grad"} and len(found) == 2
     assert run(["doctor", "check", str(script), "--diff"]) == 1
     shown = capsys.readouterr()
     assert "+        optimizer.zero_grad()" in shown.out

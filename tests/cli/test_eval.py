@@ -15,21 +15,32 @@ from argusvl.detection.predict.checkpoint import DetectionAssets
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
+LINE = '{"images": ["a.png"], "objects": [{"bbox_2d": [9, 9, %d, 12], "desc": "a"}]}\n'
 FIGURES = {"AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall", "per_class"}
 
 
-def test_json_goes_to_stdout_and_the_table_to_stderr(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+def test_figures_go_to_stdout_as_a_table_to_stderr_and_with_pictures_into_a_folder(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["eval", str(tiny_checkpoint), str(scenes), "--json", "--batch-size", "2"]) == 0
+    out = tmp_path / "result"
+    words = ["--json", "--batch-size", "2", "--teachers", "2", "--out", str(out)]
+    assert run(["eval", str(tiny_checkpoint), str(scenes), *words]) == 0
     output = capsys.readouterr()
     result = json.loads(output.out)
     assert set(result) >= FIGURES
+    assert result["with_teachers"]["teachers"] == 2 and set(result["with_teachers"]) >= FIGURES
     assert (result["images"], result["objects"]) == (6, 12)
     assert result["per_class"]["标签贴纸"]["count"] == 4
     assert all(0 <= result[name] <= 1 for name in FIGURES - {"per_class"})
+    said = " ".join(output.err.split())
     for text in ("标签贴纸", "AP50_agnostic", "caption_exact", "recall", "6 images, 12 objects"):
-        assert text in output.err
+        assert text in said
+    assert json.loads((out / "figures.json").read_text("utf-8")) == result
+    lines = (out / "predictions.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["image"] for line in lines] == [f"{k}.png" for k in range(6)]
+    gallery = json.loads((out / "gallery.json").read_text("utf-8"))["images"]
+    assert [entry["image"] for entry in gallery] == [str(scenes.parent / f"{k}.png") for k in range(6)]
+    assert set(gallery[0]["truth"][0]) == {"bbox_2d", "desc", "label"}
 
 
 def test_without_json_stdout_stays_empty(
@@ -38,20 +49,8 @@ def test_without_json_stdout_stays_empty(
     assert run(["eval", str(tiny_checkpoint), str(scenes), "--no-captions", "--max-examples", "2"]) == 0
     output = capsys.readouterr()
     assert output.out == ""
-    assert "2 images" in output.err and "caption_exact -" in output.err
-
-
-def test_figures_predictions_and_a_gallery_are_written(
-    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "result"
-    assert run(["eval", str(tiny_checkpoint), str(scenes), "--out", str(out), "--json"]) == 0
-    assert json.loads((out / "figures.json").read_text("utf-8")) == json.loads(capsys.readouterr().out)
-    lines = (out / "predictions.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["image"] for line in lines] == [f"{k}.png" for k in range(6)]
-    gallery = json.loads((out / "gallery.json").read_text("utf-8"))["images"]
-    assert [entry["image"] for entry in gallery] == [str(scenes.parent / f"{k}.png") for k in range(6)]
-    assert set(gallery[0]["truth"][0]) == {"bbox_2d", "desc", "label"}
+    said = " ".join(output.err.split())  # the path of the records decides where a line is broken
+    assert "2 images" in said and "caption_exact -" in said
 
 
 def test_only_an_evaluation_is_replaced_by_an_evaluation(
@@ -66,15 +65,6 @@ def test_only_an_evaluation_is_replaced_by_an_evaluation(
     assert run(evaluate) == 0  # what is there now is an evaluation's
 
 
-def test_teachers_are_measured_beside_none(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["eval", str(tiny_checkpoint), str(scenes), "--json", "--teachers", "2"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["with_teachers"]["teachers"] == 2
-    assert set(result["with_teachers"]) >= FIGURES
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -82,14 +72,8 @@ def test_teachers_are_measured_beside_none(
         ("", "holds no record"),
         ('{"images": ["x.png"], "objects": [}\n', "val.jsonl:1: malformed JSON"),
         ('{"images": ["x.png"], "objects": []}\n', "x.png): no such image file"),
-        (
-            '{"images": ["a.png"], "objects": [{"bbox_2d": [9, 9, 2, 12], "desc": "a"}]}\n',
-            "is inverted",
-        ),
-        (
-            '{"images": ["a.png"], "objects": [{"bbox_2d": [9, 9, 200, 12], "desc": "a"}]}\n',
-            "reaches outside its image",
-        ),
+        (LINE % 2, "is inverted"),
+        (LINE % 200, "reaches outside its image"),
     ],
 )
 def test_bad_data_exits_with_2_and_names_the_place(
@@ -107,13 +91,6 @@ def test_bad_data_exits_with_2_and_names_the_place(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-
-
-def test_a_folder_is_answered_with_the_files_in_it(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["eval", str(tiny_checkpoint), str(scenes.parent)]) == 2
-    assert str(scenes) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -134,9 +111,11 @@ def test_options_of_what_is_not_measured_are_refused(
     assert option[0] in error and f"--path {path} does not measure" in error and "--path both" in error
 
 
-def test_other_pixel_limits_are_refused(
+def test_a_folder_and_other_pixel_limits_are_refused(
     tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert run(["eval", str(tiny_checkpoint), str(scenes.parent)]) == 2
+    assert str(scenes) in capsys.readouterr().err
     assert run(["eval", str(tiny_checkpoint), str(scenes), "--min-pixels", "784"]) == 2
     assert "trained with 3136" in capsys.readouterr().err
 

@@ -134,14 +134,6 @@ def test_an_adapter_is_exported_as_pefts_folder(
     assert (spoken(stock(tmp_path / "merged")) - spoken(loaded)).abs().max() <= 1e-5
 
 
-def test_the_type_of_the_weights_may_be_chosen(adapt: Adapt, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert run(["export", str(adapt()), str(out), "--merge", "--dtype", "bfloat16"]) == 0
-    assert {t.dtype for t in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
-    assert json.loads((out / "config.json").read_text("utf-8"))["dtype"] == "bfloat16"
-    assert stock(out).dtype == torch.bfloat16
-
-
 def test_a_merged_adapter_of_a_half_precision_base_is_rounded_once(
     trained: Path, adapt: Adapt, tmp_path: Path
 ) -> None:
@@ -158,15 +150,18 @@ def test_a_merged_adapter_of_a_half_precision_base_is_rounded_once(
     assert torch.equal(found, exact.qwen.state_dict()[name].bfloat16())
 
 
-def test_a_base_that_was_moved_is_given(
+def test_a_base_that_was_moved_is_given_and_the_type_of_the_weights_chosen(
     adapt: Adapt, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     adapted, moved, out = adapt(), tmp_path / "moved", tmp_path / "out"
     trained.rename(moved)
     assert run(["export", str(adapted), str(out), "--merge"]) == 2
     assert f"none at {trained / 'qwen'}" in capsys.readouterr().err and not out.exists()
-    assert run(["export", str(adapted), str(out), "--merge", "--base", str(moved)]) == 0
-    assert stock(out)
+    words = ["--merge", "--base", str(moved), "--dtype", "bfloat16"]
+    assert run(["export", str(adapted), str(out), *words]) == 0
+    assert {t.dtype for t in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
+    assert json.loads((out / "config.json").read_text("utf-8"))["dtype"] == "bfloat16"
+    assert stock(out).dtype == torch.bfloat16
 
 
 def test_what_is_there_is_not_overwritten(

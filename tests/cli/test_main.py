@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pkgutil
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
-import tomllib
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +19,6 @@ from typing import Annotated, Any
 import pytest
 import typer
 
-import argusvl.__main__
 from argusvl import __version__
 from argusvl.cli.main import VERBS, Verb, commands, run
 from argusvl.cli.session import current_session, start_run_log
@@ -48,28 +45,23 @@ def add_verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 # ---------------------------------------------------------------- help
 
 
-def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--help"]) == 0
+def test_help_lists_every_verb_and_task_and_comes_without_arguments(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([]) == 0
     shown = capsys.readouterr().out
+    assert run(["--help"]) == 0
+    assert capsys.readouterr().out == shown
     for name, verb in VERBS.items():
         assert f"  {name} " in shown and verb.summary.split()[0] in shown
+    assert all(f"{name} ({entry.summary})" in " ".join(shown.split()) for name, entry in TASKS.items())
 
 
-def test_help_speaks_of_every_task(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--help"]) == 0
-    general = " ".join(capsys.readouterr().out.split())
-    assert all(f"{name} ({entry.summary})" in general for name, entry in TASKS.items())
-    assert run(["predict", "--help"]) == 0
-    assert "argus predict --task manipulation --help" in " ".join(capsys.readouterr().out.split())
-    assert run(["data", "--help"]) == 0
-    assert "which alone has it" in " ".join(capsys.readouterr().out.split())
-
-
-def test_the_version_and_without_arguments_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--version"]) == 0
-    assert capsys.readouterr().out == f"argus {__version__}\n"
-    assert run([]) == 0
-    assert "Usage: argus" in capsys.readouterr().out
+def test_help_of_a_verb_speaks_of_other_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"predict": "argus predict --task manipulation --help", "data": "which alone has it"}
+    for verb, words in said.items():
+        assert run([verb, "--help"]) == 0
+        assert words in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_help_has_an_example_whose_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +135,16 @@ ENDS: dict[str, tuple[BaseException, int, str]] = {
         "error: a file (--debug shows where): No space left on device\n",
     ),
     "an error of the system that says no place": (OSError(errno.EINVAL, "Invalid"), 70, "mistake in Argus"),
+    **{
+        f"too little memory: {error!r}": (error, 2, "error: memory is not sufficient")
+        for error in (
+            MemoryError(),
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+            RuntimeError("can't start new thread"),
+            ImportError("libscipy.so: failed to map segment from shared object"),
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+        )
+    },
 }
 
 
@@ -239,18 +241,15 @@ def test_options_after_two_dashes_belong_to_the_verb(add_verb: Callable[[Any], N
 # ---------------------------------------------------------------- argus env
 
 
-def test_env_writes_json_to_stdout_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_env_writes_a_table_or_json_to_stdout_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["env"]) == 0
+    assert "argus" in capsys.readouterr().out
     assert run(["env", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["argus"] == __version__
     assert found["packages"]["torch"] and found["packages"]["transformers"]
     assert found["devices"][0] == "cpu" and found["cores"] >= 1 and found["memory_gib"] > 0
     assert found["precision"] == "float32" and found["bfloat16_speed"] > 0
-
-
-def test_the_command_that_is_installed_is_this_one(repository: Path) -> None:
-    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert pkgutil.resolve_name(project["scripts"]["argus"]) is argusvl.__main__.main
 
 
 # ---------------------------------------------------------------- a request to stop
@@ -308,16 +307,6 @@ def test_a_request_to_stop_leaves_no_half_written_folder(tmp_path: Path, number:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_behind_standard_output_is_said() -> None:
-    command = [sys.executable, "-c", "from argusvl.cli.main import main; main()", "--version"]
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: standard output: No space left on device")
-    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
-
-
 # ---------------------------------------------------------------- the process around a command
 
 
@@ -371,12 +360,24 @@ def shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=90)
 
 
-@pytest.mark.parametrize("redirection", [">&-", "<&- >&-"])
-def test_data_for_a_closed_standard_output_are_an_error(redirection: str) -> None:
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [
+        (">&-", "it is closed"),
+        ("<&- >&-", "it is closed"),
+        pytest.param(
+            "> /dev/full",
+            "No space left on device",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full"),
+        ),
+    ],
+)
+def test_data_that_standard_output_does_not_take_are_an_error(redirection: str, reason: str) -> None:
     done = shell(redirection, "--version")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: standard output: it is closed\n  What to do: ")
-    assert done.stderr.count("error") == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: standard output: {reason}\n  What to do: ")
+    assert done.stderr.count("error") == 1
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
 def test_closed_streams_that_nothing_is_written_to_do_not_matter(tmp_path: Path) -> None:
@@ -398,16 +399,8 @@ def test_names_and_data_are_utf8_under_every_locale(
     (tmp_path / "\u677f.yaml").write_text(
         complete_config.replace("runs/example", "\u8fd0\u884c"), encoding="utf-8"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "argusvl",
-        "train",
-        "\u677f.yaml",
-        "run_name=\u6321",
-        "--print-config",
-        "--json",
-    ]
+    words = ["train", "\u677f.yaml", "run_name=\u6321", "--print-config", "--json"]
+    command = [sys.executable, "-m", "argusvl", *words]
     done = subprocess.run(
         command, capture_output=True, check=False, cwd=tmp_path, env={**os.environ, **locale}, timeout=90
     )
@@ -450,41 +443,27 @@ def given_paths(add_verb: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_tilde_on_the_command_line_is_the_home_folder(given_paths: list[Path | None]) -> None:
-    assert run(["try", "~/a", "b", "~/c", "--perhaps=~/d", "--text=~/e"]) == 0
-    assert given_paths == [Path("/home/u/a"), Path("b"), Path("/home/u/c"), Path("/home/u/d")]
-
-
-@pytest.mark.parametrize("arguments", [["", "b"], ["a", ""], ["a", "b", "--perhaps="]])
-def test_an_empty_path_is_refused(
-    given_paths: list[Path | None], arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["try", *arguments]) == 2
-    assert "a path is empty" in capsys.readouterr().err
-    assert given_paths == []
+    assert run(["try", "~/a", "b/~", "~/c", "--perhaps=~/d", "--text=~/e"]) == 0
+    assert given_paths == [Path("/home/u/a"), Path("b/~"), Path("/home/u/c"), Path("/home/u/d")]
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("arguments", "said"),
     [
-        MemoryError(),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
-        ),
-        RuntimeError("can't start new thread"),
-        ImportError("libscipy.so: failed to map segment from shared object"),
-        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        (["", "b"], "a path is empty"),
+        (["a", ""], "a path is empty"),
+        (["a", "b", "--perhaps="], "a path is empty"),
+        (["a\0b", "b"], "is no path: it holds a NUL character"),
+        (["~no-such-user-here/a", "b"], "there is no such user"),
     ],
 )
-def test_too_little_memory_is_no_mistake_in_argus(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_is_no_path_is_refused(
+    given_paths: list[Path | None], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
-        raise error
-
-    monkeypatch.setattr("argusvl.core.environment.environment", fail)
-    assert run(["env"]) == 2
-    said = capsys.readouterr().err
-    assert "memory is not sufficient" in said and "Traceback" not in said
+    assert run(["try", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and "What to do" in shown
+    assert given_paths == []
 
 
 def test_variables_of_a_launcher_are_checked(
@@ -496,11 +475,6 @@ def test_variables_of_a_launcher_are_checked(
         monkeypatch.setenv("RANK", value)
         assert run(["train", "configs/bbu_room.yaml"]) == 2
         assert said in capsys.readouterr().err
-
-
-def test_what_is_known_of_the_machine_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["env"]) == 0
-    assert "argus" in capsys.readouterr().out
 
 
 def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
@@ -520,11 +494,14 @@ def test_more_processes_than_the_machine_can_run_are_refused(
     assert "5000 processes were asked for" in capsys.readouterr().err
 
 
-def test_warnings_of_libraries_do_not_reach_the_user(tmp_path: Path) -> None:
-    script = (
-        "import argusvl.cli.main as m, argusvl.core.environment as e, warnings\n"
-        "e.environment = lambda: (warnings.warn('of a library'), {})[1]\n"
-        "import sys; sys.argv = ['argus', 'env']; m.main()"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "of a library" not in done.stderr
+WARNED = """
+import warnings
+
+def verb() -> None:
+    warnings.warn("of a library")
+"""
+
+
+def test_warnings_of_libraries_do_not_reach_the_user() -> None:
+    done = python(WITH_A_VERB.format(verb=WARNED), "try")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -55,17 +55,8 @@ def test_a_folder_is_searched_and_pictures_are_drawn(
     tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
-    arguments = [
-        str(tiny_checkpoint),
-        str(photos),
-        "--out",
-        str(out),
-        "--draw",
-        str(drawn),
-        "--batch-size",
-        "3",
-    ]
-    assert run(["predict", *arguments, *EVERYTHING]) == 0
+    words = ["predict", str(tiny_checkpoint), str(photos), "--out", str(out), "--draw", str(drawn)]
+    assert run([*words, "--batch-size", "3", *EVERYTHING]) == 0
     assert capsys.readouterr().out == ""
     names = ["0.png", "1.png", "2.png", "deeper/0.png"]
     assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
@@ -127,6 +118,9 @@ def test_only_bad_images_exit_with_2(
         (["CHECKPOINT", "PHOTO", "--resume"], "--resume needs --out"),
         (["CHECKPOINT", "PHOTO", "--draw", "EMPTY", "--font-path", "no.ttf"], "no such font file"),
         (["CHECKPOINT", "PHOTO", "--out", "EMPTY"], "is a folder"),
+        (["CHECKPOINT", "PHOTO", "--out", "BELOW A FILE"], "cannot be written"),
+        (["CHECKPOINT", "PHOTO", "--draw", "LOOP"], "loop"),
+        (["CHECKPOINT", "PHOTO", "--workers", "2"], "--workers needs --engine ray"),
     ],
 )
 def test_a_mistake_of_the_user_exits_with_2_and_says_what_to_do(
@@ -138,7 +132,9 @@ def test_a_mistake_of_the_user_exits_with_2_and_says_what_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     stands_for = {"CHECKPOINT": tiny_checkpoint, "PHOTO": photos / "0.png", "EMPTY": tmp_path / "empty"}
+    stands_for |= {"LOOP": tmp_path / "loop", "BELOW A FILE": photos / "notes.txt" / "found.jsonl"}
     assert run(["predict", *(str(stands_for.get(a, a)) for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -155,17 +151,8 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     out = tmp_path / "found.jsonl"
     out.write_text("what was there before\n")
     checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
-    arguments = [
-        "predict",
-        str(checkpoint),
-        str(photos),
-        "--out",
-        str(out),
-        "--overwrite",
-        "--batch-size",
-        "1",
-        *EVERYTHING,
-    ]
+    one_by_one = ["--batch-size", "1", *EVERYTHING]
+    arguments = ["predict", str(checkpoint), str(photos), "--out", str(out), "--overwrite", *one_by_one]
     stream = Predictor.stream
     asked: list[int] = []
 
@@ -185,11 +172,8 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     assert "--resume" in capsys.readouterr().err
     assert run([*arguments, "--resume", "--no-captions"]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert (
-        "nothing to resume" in said
-        and "begun with other options" in said
-        and ".part and leave --resume out" in said
-    )
+    for told in ("nothing to resume", "begun with other options", ".part and leave --resume out"):
+        assert told in said
 
     weights = checkpoint / "model.safetensors"  # the same path may lead to another model by now
     before = weights.read_bytes()
@@ -244,14 +228,6 @@ def test_a_full_disk_leaves_the_old_results(
     assert out.read_text() == "what was there before\n"
 
 
-def test_a_folder_that_cannot_be_written_is_an_error(
-    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    below_a_file = photos / "notes.txt" / "found.jsonl"
-    assert run(["predict", str(tiny_checkpoint), str(photos), "--out", str(below_a_file)]) == 2
-    assert "cannot be written" in capsys.readouterr().err
-
-
 def test_captions_of_the_training_descriptions_unless_open(
     tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,10 +248,9 @@ def test_scores_are_calibrated_unless_raw(
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "calibrated"))
     replace(DetectionAssets.load(folder), calibration=Calibration(1.0, 2.0, 3.0, 0.5, 9, 99)).save(folder)
     shown = []
+    words = ["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--no-captions"]
     for switch in ([], ["--raw-scores"]):
-        assert (
-            run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--no-captions", *switch]) == 0
-        )
+        assert run([*words, *switch]) == 0
         (line,) = lines(capsys.readouterr().out)
         shown.append([(o["bbox_2d"], o["label"], o["score"], o["label_score"]) for o in line["objects"]])
     calibrated, raw = shown
@@ -319,23 +294,12 @@ def test_images_that_cannot_be_opened_are_named_and_the_others_done(
     bad = [tmp_path / f"{name}.png" for name in ("pipe", "loop", "cut", "absent")]
     images = [str(path) for path in (*bad, odd, photos / "0.png")]
     out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
-    code = run(
-        ["predict", str(tiny_checkpoint), *images, "--out", str(out), "--draw", str(drawn), *EVERYTHING]
-    )
+    words = ["predict", str(tiny_checkpoint), *images, "--out", str(out), "--draw", str(drawn)]
+    assert run([*words, *EVERYTHING]) == 1
     said = capsys.readouterr().err
-    assert code == 1
     assert "pipe.png: cannot be read: a pipe, not a file" in said
     assert "loop.png: cannot be read: Too many levels of symbolic links" in said
     assert "cut.png: damaged or truncated" in said and "absent.png: no such image" in said
     assert "Traceback" not in said
     assert [line["image"] for line in lines(out.read_text())] == [str(odd), str(photos / "0.png")]
     assert sorted(os.fsencode(p.name) for p in drawn.iterdir()) == [b"0.jpg", b"caf\xe9.jpg"]
-
-
-def test_a_folder_that_leads_back_to_itself_is_the_users_mistake(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "loop").symlink_to("loop")
-    code = run(["predict", str(tiny_checkpoint), str(photos / "0.png"), "--draw", str(tmp_path / "loop")])
-    said = capsys.readouterr().err
-    assert code == 2 and "loop" in said and "What to do: " in said

@@ -81,8 +81,3 @@ def test_an_actor_with_another_checkpoint_is_refused(tiny_checkpoint: Path) -> N
     for folder in (tiny_checkpoint, tiny_checkpoint / "missing"):
         with pytest.raises(CheckpointError, match="is missing or another one on"):
             _predicting(lambda: pytest.fail("loaded"), folder, "another", 1, None)
-
-
-def test_workers_are_of_ray(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["predict", "argus-tiny", "x.png", "--workers", "2"]) == 2
-    assert "--workers needs --engine ray" in capsys.readouterr().err

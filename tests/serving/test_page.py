@@ -118,7 +118,9 @@ def test_a_picture_is_answered_with_boxes_that_a_threshold_and_classes_filter(
         expect(tab.locator("#objects button")).to_have_count(sum(one["label"] == label for one in asked))
 
 
-def test_what_is_shown_is_copied_as_json(shipped: Any, open_page: OpenPage, drawn: bytes) -> None:
+def test_what_is_shown_is_copied_as_json_and_saved_as_a_picture(
+    shipped: Any, open_page: OpenPage, drawn: bytes
+) -> None:
     with open_page(shipped, permissions=["clipboard-read", "clipboard-write"]) as tab:
         give(tab, ("drawn.png", drawn))
         answered(tab)
@@ -131,11 +133,6 @@ def test_what_is_shown_is_copied_as_json(shipped: Any, open_page: OpenPage, draw
         assert len(copied["objects"]) == tab.locator("#objects button").count() > 0
         assert all(one["score"] >= 0.3 for one in copied["objects"])
 
-
-def test_the_drawn_picture_is_saved_with_its_boxes(shipped: Any, open_page: OpenPage, drawn: bytes) -> None:
-    with open_page(shipped) as tab:
-        give(tab, ("drawn.png", drawn))
-        answered(tab)
         (x, y, width, height), label = boxes(tab)[0], tab.locator("#overlay .object").first
         stroke = tuple(int(v) for v in re.findall(r"\d+", label.get_attribute("stroke") or ""))
         with tab.expect_download() as saving:
@@ -144,11 +141,8 @@ def test_the_drawn_picture_is_saved_with_its_boxes(shipped: Any, open_page: Open
         saved = Image.open(saving.value.path()).convert("RGB")
         factor = 1080 / 448  # as argus predict --draw enlarges small pictures
         assert saved.size == (1080, round(336 * factor))
-        near = saved.crop(
-            tuple(
-                round(v * factor) + d for v, d in ((x, -3), (y + height / 2, -3), (x, 4), (y + height / 2, 4))
-            )
-        )
+        left, middle = round(x * factor), round((y + height / 2) * factor)
+        near = saved.crop((left - 3, middle - 3, left + 4, middle + 4))
         assert stroke in {colour for _, colour in near.getcolors(1000) or ()}
         assert width > 0
 

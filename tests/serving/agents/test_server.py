@@ -20,7 +20,7 @@ from argusvl.core.errors import ArgusError
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.few_shot.enrolment import enroll
 from argusvl.serving.agents.server import make_server
-from argusvl.serving.agents.worker import Worker
+from argusvl.serving.agents.worker import Worker, tools_for
 from argusvl.serving.agents.workplace import Settings, named
 
 T = TypeVar("T")
@@ -45,13 +45,22 @@ def files(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(files: Path) -> Settings:
-    return Settings([files], {}, {})
+def settings(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The folder, and a support store of three red and three blue pictures."""
+    place = tmp_path_factory.mktemp("support")
+    examples: dict[str, list[Path]] = {"red": [], "blue": []}
+    for n in range(3):
+        for colour, rgb in (("red", (255 - 9 * n, 3 * n, 0)), ("blue", (0, 3 * n, 255 - 9 * n))):
+            examples[colour].append(place / f"{colour}-{n}.png")
+            Image.new("RGB", (64, 64), rgb).save(examples[colour][n])
+    network = load_with_views("efficientnet-lite0", "one", device="cpu")
+    enroll(place / "store", examples, network, spec="efficientnet-lite0", views="one", progress=False)
+    return Settings([files], {}, {"colours": place / "store"})
 
 
 @pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
-    worker = Worker(settings, seconds=100)
+    worker = Worker(settings, seconds=1000)
     yield worker
     worker.end()
 
@@ -82,7 +91,8 @@ def test_every_tool_says_what_it_takes_and_gives_and_that_it_only_reads(
 
     tools = {tool.name: tool for tool in finished(listed())}
     general = {"list_places", "check_training_script", "why_log_ended", "explain_finding", "run_figures"}
-    assert tools.keys() == general | {"detect", "describe", "check_data", "find_hands"}
+    assert tools.keys() == general | {"detect", "describe", "check_data", "find_hands", "recognize"}
+    assert "recognize" not in tools_for(Settings(settings.folders, {}, {})), "without a support store"
     assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools.values())
     assert "untrusted" in tools["why_log_ended"].description
     assert all("description" in p for p in tools["detect"].input_schema["properties"].values())
@@ -90,9 +100,8 @@ def test_every_tool_says_what_it_takes_and_gives_and_that_it_only_reads(
 
 def test_places_are_listed_without_where_they_are_on_the_machine(ask: Ask, files: Path) -> None:
     found = ask("list_places", folder=".")
-    assert {"name": "train.py", "kind": "file", "bytes": (files / "train.py").stat().st_size} in found[
-        "entries"
-    ]
+    script = {"name": "train.py", "kind": "file", "bytes": (files / "train.py").stat().st_size}
+    assert script in found["entries"] and found["stores"] == ["colours"]
     assert [one["name"] for one in found["checkpoints"]] == ["argus-tiny", "argus-hand", "argus-hand-finder"]
     assert [one["name"] for one in ask("list_places")["entries"]] == [files.name]
 
@@ -187,69 +196,39 @@ def test_outside_is_refused_by_every_tool(ask: Ask, files: Path, tool: str, argu
 
 
 def test_arguments_that_are_wrong_are_named_in_a_sentence(ask: Ask) -> None:
-    assert ask("detect", image="white.png", score_threshold=2)["problem"].startswith(
-        "field 'score_threshold': "
-    )
+    too_high = ask("detect", image="white.png", score_threshold=2)
+    assert too_high["problem"].startswith("field 'score_threshold': ")
     assert ask("detect")["problem"] == "field 'image': Field required"
     assert ask("detect", image="white.png", outt="x")["problem"].startswith("field 'outt': ")
     assert "no detection checkpoint '/etc'" in ask("detect", image="white.png", checkpoint="/etc")["problem"]
     assert ask("rm")["problem"] == "there is no tool 'rm'"
 
 
-def test_a_call_that_takes_too_long_is_ended_and_the_next_one_is_answered(files: Path) -> None:
-    settings = Settings([files], {}, {})
-    worker = Worker(settings, seconds=0.001)
-    try:
+def test_a_call_that_takes_too_long_is_ended_and_the_next_one_is_answered(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as impatient:
+        impatient.setattr(worker, "_seconds", 0.001)
         told = worker.call("describe", {"image": "white.png"}).problem
-        assert told == "describe took longer than 0.001 seconds and was ended; ask for less at a time"
-        worker._seconds = 60
-        assert worker.call("explain_finding", {"id": "N-144"}).answer is not None
-    finally:
-        worker.end()
+    assert told == "describe took longer than 0.001 seconds and was ended; ask for less at a time"
+    assert worker.call("explain_finding", {"id": "N-144"}).answer is not None
 
 
-def test_a_worker_that_dies_is_replaced(files: Path) -> None:
-    worker = Worker(Settings([files], {}, {}), seconds=60)
-    try:
-        assert worker.call("explain_finding", {"id": "N-144"}).answer is not None
-        assert worker._process is not None and worker._process.pid is not None
-        os.kill(worker._process.pid, 9)
-        answers = [worker.call("explain_finding", {"id": "N-144"}) for _ in range(2)]
-        assert answers[-1].answer is not None
-    finally:
-        worker.end()
+def test_a_worker_that_dies_is_replaced(worker: Worker) -> None:
+    assert worker.call("explain_finding", {"id": "N-144"}).answer is not None
+    assert worker._process is not None and worker._process.pid is not None
+    os.kill(worker._process.pid, 9)
+    answers = [worker.call("explain_finding", {"id": "N-144"}) for _ in range(2)]
+    assert answers[-1].answer is not None
 
 
-def test_an_image_is_recognized_by_a_support_store(tmp_path: Path) -> None:
-    examples = tmp_path / "examples"
-    for k, colour in enumerate(("red", "blue")):
-        for n in range(3):
-            file = examples / colour / f"{n}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (64, 64), (255 - 9 * n, 3 * n, 0) if k == 0 else (0, 3 * n, 255 - 9 * n)).save(
-                file
-            )
-    backbone = load_with_views("efficientnet-lite0", "one", device="cpu")
-    enroll(
-        tmp_path / "store",
-        {colour: sorted((examples / colour).iterdir()) for colour in ("red", "blue")},
-        backbone,
-        spec="efficientnet-lite0",
-        views="one",
-        progress=False,
-    )
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    Image.new("RGB", (64, 64), (240, 10, 10)).save(photos / "x.png")
-    worker = Worker(Settings([photos], {}, {"colours": tmp_path / "store"}), seconds=100)
-    try:
-        outcome = worker.call("recognize", {"image": "x.png"})
-        assert outcome.answer is not None, outcome.problem
-        assert (outcome.answer["nearest"], outcome.answer["image"]) == ("red", "x.png")
-        assert 0 <= outcome.answer["score"] <= 1 and outcome.answer["example_of"] is None
-        assert sorted(photos.iterdir()) == [photos / "x.png"]
-    finally:
-        worker.end()
+def test_an_image_is_recognized_by_a_support_store(ask: Ask, files: Path) -> None:
+    Image.new("RGB", (64, 64), (240, 10, 10)).save(files / "red.png")
+    before = sorted(files.rglob("*"))
+    answer = ask("recognize", image="red.png")
+    assert (answer["nearest"], answer["image"]) == ("red", "red.png")
+    assert 0 <= answer["score"] <= 1 and answer["example_of"] is None
+    assert sorted(files.rglob("*")) == before
 
 
 def test_checkpoints_are_named_as_given_or_as_their_folder() -> None:
