@@ -177,7 +177,8 @@ def test_written_answers_are_measured_beside_the_head(
     assert both["text"]["answers"] == {"count": 5, "incomplete": 5, "dropped": 0}
     assert both["text"]["AP50"] == both["text"]["boxes_per_second"] == 0
     assert (both["text"]["images"], both["text"]["objects"]) == (6, 12)
-    assert "as written text" in output.err and "5 answers, 5 incomplete, 0 parts dropped" in output.err
+    said = " ".join(output.err.split())
+    assert "as written text" in said and "5 answers, 5 incomplete, 0 parts dropped" in said
     assert run(["report", str(out), "--out", str(tmp_path / "both.html")]) == 0
     assert "as written text" in (tmp_path / "both.html").read_text("utf-8")
     answers = [json.loads(line) for line in (out / "answers.jsonl").read_text("utf-8").splitlines()]

@@ -60,7 +60,7 @@ def settings(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
-    worker = Worker(settings, seconds=1000)
+    worker = Worker(settings, seconds=100)
     yield worker
     worker.end()
 
