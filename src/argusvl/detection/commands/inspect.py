@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,7 +97,7 @@ def tokens(
             "tokens": len(conversation),
             "parts": [{"part": name, "text": text, "tokens": count} for name, text, count in pieces],
         }
-        print_json({**table.as_dict(), "record": record})
+        print_json({**asdict(table), "record": record})
         return
     print_token_table(table)
     print_conversation(view.processor, conversation, records.source(index))

@@ -76,11 +76,10 @@ def conversation_pieces(processor: ChatProcessor, conversation: Conversation) ->
     """``(name, text, tokens)`` of every part; an image's placeholders are written once, with their number."""
     pieces = []
     for part in conversation.parts:
-        tokens = part.stop - part.start
-        text = f"{IMAGE_PAD}×{tokens}"
+        text = f"{IMAGE_PAD}×{len(part)}"
         if part.kind != "image":
             text = str(processor.tokenizer.decode(conversation.input_ids[part.start : part.stop]))
-        pieces.append((part_name(part.role, part.kind), text, tokens))
+        pieces.append((part_name(part.role, part.kind), text, len(part)))
     return pieces
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.task_parts import Endpoint, Service, Upload
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 MAX_NEW_TOKENS = 1024
 """Longest answer that may be asked for."""
 
+_Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="Left, top, right, bottom in pixels of the upright picture."),
+]
 
-class DetectSettings(BaseModel):
+
+class DetectSettings(BaseModel, extra="forbid"):
     """What may be asked of the head."""
-
-    model_config = ConfigDict(extra="forbid")
 
     threshold: float = Field(
         SCORE_THRESHOLD, ge=0, le=1, allow_inf_nan=False, description="Objects that score less are left out."
@@ -33,9 +36,7 @@ class DetectSettings(BaseModel):
 class FoundObject(BaseModel):
     """An object that the head has found."""
 
-    box_xyxy_px: tuple[float, float, float, float] = Field(
-        description="Left, top, right, bottom in pixels of the upright picture."
-    )
+    box_xyxy_px: _Box
     score: float = Field(
         ge=0, le=1, description="Probability that box and label are right, where scores are calibrated."
     )
@@ -50,10 +51,8 @@ class FoundObjects(BaseModel):
     objects: list[FoundObject]
 
 
-class DescribeSettings(BaseModel):
+class DescribeSettings(BaseModel, extra="forbid"):
     """What may be asked of the language model."""
-
-    model_config = ConfigDict(extra="forbid")
 
     max_new_tokens: int = Field(
         256, ge=1, le=MAX_NEW_TOKENS, description="The answer is cut after so many tokens."
@@ -63,9 +62,7 @@ class DescribeSettings(BaseModel):
 class WrittenObject(BaseModel):
     """An object that the language model has written down."""
 
-    box_xyxy_px: tuple[float, float, float, float] = Field(
-        description="Left, top, right, bottom in pixels of the upright picture."
-    )
+    box_xyxy_px: _Box
     description: str
 
 

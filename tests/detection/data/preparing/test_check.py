@@ -261,7 +261,7 @@ def test_without_the_boxes_that_are_named_none_stands_where_another_does() -> No
         for i, box in enumerate(boxes.tolist())
     ]
     overlap = _overlaps(boxes)
-    found = Pictures(CheckOptions()).check_objects((200, 200), "a.jpg", "set.jsonl:1", objects)
+    found = Pictures(CheckOptions()).check_objects(None, "a.jpg", "set.jsonl:1", objects)
     named = {f.numbers["object_index"] for f in found}
     kept = [i for i in range(600) if i not in named]
     assert 30 <= len(kept) < 300

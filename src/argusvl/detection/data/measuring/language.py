@@ -9,17 +9,12 @@ _CHINESE_FROM = 0.2
 """Share of the letters: names and codes in Chinese descriptions are often Latin, the other way round it is rare."""
 
 
-def chinese_share(texts: Mapping[str, int]) -> float:
-    """Share of Chinese characters among the letters of texts, each as often as is said; 0 without letters."""
+def prompt_language(texts: Mapping[str, int]) -> str:
+    """``zh`` for descriptions (each with how often it stands) in Chinese, ``en`` for all others."""
     letters = chinese = 0
     for text, count in texts.items():
         for character in text:
             if character.isalpha():
                 letters += count
                 chinese += count * any(ord(character) in block for block in _CHINESE)
-    return chinese / letters if letters else 0.0
-
-
-def prompt_language(texts: Mapping[str, int]) -> str:
-    """``zh`` for descriptions (each with how often it stands) in Chinese, ``en`` for all others."""
-    return "zh" if chinese_share(texts) >= _CHINESE_FROM else "en"
+    return "zh" if letters and chinese / letters >= _CHINESE_FROM else "en"

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from argusvl.core.errors import ImageError
-from argusvl.detection.data.measuring.survey import Shape, median_area
+from argusvl.detection.data.measuring.survey import Shape
 from argusvl.detection.data.patches import PATCH, TOKEN_AREA
 from argusvl.detection.data.resize import plan_resize
 
@@ -49,7 +51,8 @@ def choose_pixel_limits(
         why_low, why_high = "of the manifest", f"of the manifest; {high // TOKEN_AREA} merged tokens"
     else:
         low, why_low = _MIN_PIXELS, "16 patches: smaller images are enlarged"
-        high, why_high = _max_pixels(median_area(images), small_side)
+        median = int(np.median([one.width * one.height for one in images]))
+        high, why_high = _max_pixels(median, small_side)
     crowded = [one for one in images if one.objects > _patches(one, low, high)]
     if crowded:
         most = max(crowded, key=lambda one: one.objects)

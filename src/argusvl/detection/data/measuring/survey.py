@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,8 +244,3 @@ def relative_side(box_xyxy_px: Box, area: float) -> float:
     """Side of a square as large as the box, over that of one as large as its image of ``area`` pixels."""
     x1, y1, x2, y2 = box_xyxy_px
     return float(((x2 - x1) * (y2 - y1) / area) ** 0.5)
-
-
-def median_area(images: Iterable[Shape]) -> int:
-    """Half of the images have a larger area, in pixels."""
-    return int(np.median([one.width * one.height for one in images]))

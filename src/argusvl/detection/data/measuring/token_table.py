@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from argusvl.detection.data.measuring.histogram import whole_ranges
-from argusvl.detection.data.sampling.conversation import Conversation
 from argusvl.detection.data.sampling.dataset import DetectionDataset
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
@@ -29,14 +27,6 @@ TOTAL = "conversation"
 def part_name(role: str, kind: str) -> str:
     """The name of a part's row in the table."""
     return "system" if role == "system" else f"{role} {kind}"
-
-
-def count_parts(conversation: Conversation) -> list[int]:
-    """Tokens of each of :data:`PARTS`."""
-    counts = dict.fromkeys(PARTS, 0)
-    for part in conversation.parts:
-        counts[part_name(part.role, part.kind)] += len(part)
-    return list(counts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +77,6 @@ class TokenTable:
     longest: tuple[LongRecord, ...]
     histogram: tuple[Bin, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
-
 
 def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: int = 5) -> TokenTable:
     """Counts the tokens of every record, by the images' headers, and names so many of the longest.
@@ -131,7 +117,10 @@ class _Counts(Measurement[list[int]]):
         self._dataset = dataset
 
     def measure(self, line: RecordLine) -> list[int]:
-        return count_parts(self._dataset.measure_record(line.record, line.index))
+        counts = dict.fromkeys(PARTS, 0)
+        for part in self._dataset.measure_record(line.record, line.index).parts:
+            counts[part_name(part.role, part.kind)] += len(part)
+        return list(counts.values())
 
     def add(self, line: RecordLine, found: list[int]) -> None:
         self.counts[line.index] = found

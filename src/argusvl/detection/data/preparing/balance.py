@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from argus_doctor.findings import Finding
-from argusvl.core.wording import listed
+from argusvl.core.wording import counted, listed
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.labels import type_of
 
@@ -49,35 +49,31 @@ def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
     return types
 
 
-def counted_labels(labels: Mapping[str, LabelCount]) -> Mapping[str, LabelCount]:
-    """What balance is judged by: whole descriptions, or their types where the descriptions are free text."""
-    return labels if len(labels) <= MOST_DESCRIPTIONS else types_of(labels)
-
-
 def balance_findings(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
     """Labels (description → counts) with few objects, and a few labels that have nearly all of them.
 
     Findings name the first place of a label, or else the data.
     """
-    counted = counted_labels(labels)
-    ordered = sorted(counted.items(), key=lambda item: (item[1].objects, item[0]))
-    if len(ordered) < 2 and sum(c.objects for c in counted.values()) >= FEW_OBJECTS:
+    judged = labels if len(labels) <= MOST_DESCRIPTIONS else types_of(labels)
+    ordered = sorted(judged.items(), key=lambda item: (item[1].objects, item[0]))
+    if len(ordered) < 2 and sum(c.objects for c in judged.values()) >= FEW_OBJECTS:
         return []
     findings = []
     rare = [(label, count.objects) for label, count in ordered if count.objects < FEW_OBJECTS]
     if rare:
         have = "has" if len(rare) == 1 else "have"
-        of_all = "1 label" if len(ordered) == 1 else f"{len(ordered)} labels"
-        text = f"{len(rare)} of {of_all} {have} fewer than {FEW_OBJECTS} objects: {_listed(rare)}"
+        named = listed([f"{label!r} {count}" for label, count in rare], _NAMED)
+        all_labels = counted(len(ordered), "label")
+        text = f"{len(rare)} of {all_labels} {have} fewer than {FEW_OBJECTS} objects: {named}"
         label = rare[0][0]
-        if counted[label].image:
-            text += f"; {label!r} stands in {counted[label].image}"
-        findings.append(finding("rare-labels", counted[label].where or data, text, label=label))
+        if judged[label].image:
+            text += f"; {label!r} stands in {judged[label].image}"
+        findings.append(finding("rare-labels", judged[label].where or data, text, label=label))
     others = [(label, count.objects) for label, count in ordered if count.objects >= FEW_OBJECTS]
     if len(others) > 1 and others[-1][1] >= GREAT_IMBALANCE * others[0][1]:
         (label, least), (common, most) = others[0], others[-1]
         text = f"{common!r} has {most} objects, {label!r} {least}: {most / least:.0f} to 1"
-        findings.append(finding("imbalanced-labels", counted[label].where or data, text, label=label))
+        findings.append(finding("imbalanced-labels", judged[label].where or data, text, label=label))
     return findings
 
 
@@ -91,7 +87,3 @@ def not_in_train(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
             text = f"{name!r} stands in {shown} but never in train"
             findings.append(finding("label-not-in-train", count.where or data, text, label=name))
     return findings
-
-
-def _listed(counts: Iterable[tuple[str, int]]) -> str:
-    return listed([f"{label!r} {n}" for label, n in counts], _NAMED)

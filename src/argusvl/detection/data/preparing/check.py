@@ -23,6 +23,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.strict_json import MalformedJsonError
+from argusvl.core.wording import counted
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.findings import finding
@@ -303,7 +304,8 @@ def _typing_slips(report: CheckReport) -> list[Finding]:
             meant[rarer] = other
     findings = []
     for rarer, other in sorted(meant.items()):
-        text = f"{rarer!r} ({_times(counts[rarer])}) and {other!r} ({_times(counts[other])}) may be one label"
+        first, second = (f"{name!r} ({counted(counts[name], 'object')})" for name in (rarer, other))
+        text = f"{first} and {second} may be one label"
         findings.append(finding("near-duplicate-labels", places[rarer], text, label=rarer))
     return findings
 
@@ -313,13 +315,9 @@ def _empty_segments(report: CheckReport) -> list[Finding]:
     findings = []
     for label, count in report.labels.items():
         if not all(segment.strip() for segment in label.split("/")):
-            text = f"nothing stands beside a '/' of {label!r} ({_times(count.objects)})"
+            text = f"nothing stands beside a '/' of {label!r} ({counted(count.objects, 'object')})"
             findings.append(finding("empty-segment", count.where, text, label=label))
     return findings
-
-
-def _times(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _count_conversations(

@@ -104,27 +104,26 @@ class Copies:
         self._open = open_picture
         self._close: dict[int, np.ndarray] = {}
         self._digests = [one.digest for one in fingerprints]
-        first: dict[bytes, int] = {}
+        same: dict[bytes, set[int]] = defaultdict(set)
         for number, digest in enumerate(self._digests):
-            first.setdefault(digest, number)
-        distinct = list(first.values())
-        parents = {number: number for number in distinct}
+            same[digest].add(number)
+        group_of = {number: group for group in same.values() for number in group}
+        distinct = [min(group) for group in same.values()]
         thumbnails = [fingerprints[i].thumbnail for i in distinct]
         for number, candidates in _candidates(thumbnails, progress):
             here = distinct[number]
             tries = 0
-            for other in candidates:
-                there = distinct[other]
-                if _root(parents, here) == _root(parents, there):
+            for there in (distinct[other] for other in candidates):
+                if there in group_of[here]:
                     continue
                 if self.likeness(here, there) is not None:
-                    parents[_root(parents, here)] = _root(parents, there)
+                    small, large = sorted((group_of[here], group_of[there]), key=len)
+                    large |= small
+                    group_of |= dict.fromkeys(small, large)
                 elif (tries := tries + 1) == _TRIES:
                     break
-        grouped: dict[int, list[int]] = defaultdict(list)
-        for number, digest in enumerate(self._digests):
-            grouped[_root(parents, first[digest])].append(number)
-        self.groups = sorted(group for group in grouped.values() if len(group) > 1)
+        groups = {id(group): group for group in group_of.values()}
+        self.groups = sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
     def likeness(self, first: int, second: int) -> Likeness | None:
         """How two pictures are alike; ``None`` for two pictures that are not, in spite of what they have in common."""
@@ -212,10 +211,3 @@ def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
     signs = low > 0
     signs[:, 0] = False
     return np.packbits(signs, axis=1).view(np.uint64).ravel()
-
-
-def _root(parents: dict[int, int], number: int) -> int:
-    while parents[number] != number:
-        parents[number] = parents[parents[number]]
-        number = parents[number]
-    return number

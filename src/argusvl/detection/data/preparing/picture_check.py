@@ -17,7 +17,7 @@ from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.preparing.copies import Fingerprint, fingerprint
 from argusvl.detection.data.preparing.inspection import missing_image
-from argusvl.detection.data.resize import check_limits, plan_resize
+from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize
 
 DUPLICATE_IOU = 0.95
 """Two boxes that overlap more than this are the same object annotated twice."""
@@ -159,7 +159,7 @@ class Pictures:
         """
         checked = Checked()
         decoded, place = self._decode(path), where if upright_size is None else name
-        size = mark = None
+        size = mark = plan = None
         if not isinstance(decoded, DecodedImage):
             kind, text, remedy = decoded
             text = f"{show_name(name)}: {text}"
@@ -171,6 +171,7 @@ class Pictures:
             checked.findings.append(finding("exif-orientation", place, text, image=name))
         else:
             size, mark = upright_size or decoded.size, decoded.fingerprint
+            plan = self._plan(size)
         if split is not None:
             boxes = np.array([one.box_xyxy_px for one in objects], dtype=np.float32).reshape(-1, 4)
             checked.pictures.append(
@@ -182,7 +183,7 @@ class Pictures:
                     labels=tuple(one.label for one in objects),
                     boxes_xyxy_px=boxes,
                     size=size,
-                    vision_tokens=None if size is None else self._vision_tokens(size),
+                    vision_tokens=plan.vision_tokens if isinstance(plan, ResizePlan) else None,
                     fingerprint=mark,
                     alone=alone,
                 )
@@ -191,36 +192,30 @@ class Pictures:
             problems = [(one, box_problem(one.box_xyxy_px, size)) for one in objects]
             checked.findings += [one.finding(*problem, name) for one, problem in problems if problem]
             inside = [one for one, problem in problems if problem is None]
-            checked.findings += self.check_objects(size, name, where, inside)
+            checked.findings += self.check_objects(plan, name, where, inside)
         return checked
 
-    def _vision_tokens(self, size: tuple[int, int]) -> int | None:
-        """Merged tokens of an image of this size; ``None`` where limits are not known or leave no size."""
+    def _plan(self, size: tuple[int, int]) -> ResizePlan | ImageError | None:
+        """How an image of this size is resized, or why it cannot be; ``None`` where limits are not known."""
         try:
-            return (
-                None
-                if self.options.limits is None
-                else plan_resize(*size, *self.options.limits).vision_tokens
-            )
-        except ImageError:
-            return None
+            return None if self.options.limits is None else plan_resize(*size, *self.options.limits)
+        except ImageError as error:
+            return error
 
     def check_objects(
-        self, size: tuple[int, int], name: str, where: str, objects: Sequence[SourceObject]
+        self, plan: ResizePlan | ImageError | None, name: str, where: str, objects: Sequence[SourceObject]
     ) -> list[Finding]:
-        """Checks what depends on the size, and the objects against each other."""
+        """Checks what depends on the size after the resize, and the objects against each other."""
         findings: list[Finding] = []
         limit = self.options.num_queries
         if limit is not None and len(objects) > limit:
             text = f"{name} shows {len(objects)} objects, more than {limit} queries can find"
             findings.append(finding("too-many-objects", where, text, image=name))
         findings += _duplicates(objects, name)
-        if self.options.limits is None:
+        if plan is None:
             return findings
-        try:
-            plan = plan_resize(*size, *self.options.limits)
-        except ImageError as error:
-            problem = finding("unresizable-image", where, error.what, image=name, remedy=error.remedy)
+        if isinstance(plan, ImageError):
+            problem = finding("unresizable-image", where, plan.what, image=name, remedy=plan.remedy)
             return [*findings, problem]
         tokens, warn, most = (
             plan.vision_tokens,

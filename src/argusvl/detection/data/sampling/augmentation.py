@@ -51,7 +51,9 @@ class Augmentation:
     def __call__(self, view: View, rng: np.random.Generator) -> View:
         """A changed copy; the view given is left as it is. Every random decision comes from ``rng``."""
         if self.scale_min != 1 or self.scale_max != 1:
-            view = zoom(view, rng, self._scale(rng), self.min_visible)
+            # Log-uniform: twice as large is as likely as half as large.
+            scale = math.exp(rng.uniform(math.log(self.scale_min), math.log(self.scale_max)))
+            view = zoom(view, rng, scale, self.min_visible)
         if rng.random() < self.horizontal_flip:
             view = flip_horizontally(view)
         if rng.random() < self.vertical_flip:
@@ -62,10 +64,6 @@ class Augmentation:
         if changes.any():
             view = change_colour(view, *changes)
         return View(np.ascontiguousarray(view.pixels), view.boxes_xyxy_px, view.descs)
-
-    def _scale(self, rng: np.random.Generator) -> float:
-        """Log-uniform: twice as large is as likely as half as large."""
-        return math.exp(rng.uniform(math.log(self.scale_min), math.log(self.scale_max)))
 
 
 def flip_horizontally(view: View) -> View:
@@ -100,16 +98,14 @@ def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float)
         pixels, boxes = _part(view, rng, scale)
     else:
         small_width, small_height = max(round(width * scale), 1), max(round(height * scale), 1)
-        left, top = (
-            int(rng.integers(0, width - small_width + 1)),
-            int(rng.integers(0, height - small_height + 1)),
-        )
+        left = int(rng.integers(0, width - small_width + 1))
+        top = int(rng.integers(0, height - small_height + 1))
         small = Image.fromarray(view.pixels).resize((small_width, small_height), Image.Resampling.BILINEAR)
         pixels = np.empty_like(view.pixels)
         pixels[:] = _mean_colour(view.pixels).round().astype(np.uint8)
         pixels[top : top + small_height, left : left + small_width] = np.asarray(small)
         boxes = _move(view.boxes_xyxy_px, small_width / width, small_height / height, left, top)
-    return _clip(View(pixels, boxes, view.descs), view.size, min_visible)
+    return _clip(View(pixels, boxes, view.descs), min_visible)
 
 
 def change_colour(view: View, brightness: float, contrast: float, saturation: float, hue: float) -> View:
@@ -149,11 +145,10 @@ def _move(boxes: np.ndarray, scale_x: float, scale_y: float, left: float, top: f
     )
 
 
-def _clip(view: View, size: tuple[int, int], min_visible: float) -> View:
+def _clip(view: View, min_visible: float) -> View:
     """Boxes inside the picture; without the objects that are (nearly) outside, or less than a pixel."""
-    width, height = size
     boxes = view.boxes_xyxy_px
-    clipped = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float64))
+    clipped = np.clip(boxes, 0, np.array([*view.size, *view.size], dtype=np.float64))
     sides = clipped[:, 2:] - clipped[:, :2]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     keep = (sides.prod(axis=1) >= min_visible * area) & (sides >= 1).all(axis=1)

@@ -99,7 +99,7 @@ class DetectionDataset(Dataset[Sample]):
         self.records = records
         self.processor = processor
         self.limits = limits
-        self.teachers = teachers
+        self.teachers = teachers or TeacherSettings(None, 0.0, 0)
         self.augmentation = augmentation
         self.seed = seed
         self.query_limit = query_limit
@@ -124,10 +124,10 @@ class DetectionDataset(Dataset[Sample]):
 
     def fingerprint(self) -> str:
         """Of the records' file and the pool's, where one is drawn from: another one as soon as a byte changes."""
-        fingerprint, teachers = self.records.fingerprint(), self.teachers
-        if teachers is None or teachers.pool is None or not teachers.ratio * teachers.count:
+        fingerprint, pool = self.records.fingerprint(), self.teachers.pool
+        if pool is None or not self.teachers.ratio * self.teachers.count:
             return fingerprint
-        return f"{fingerprint}, records of the teacher pool {teachers.pool.fingerprint()}"
+        return f"{fingerprint}, records of the teacher pool {pool.fingerprint()}"
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the draws of an epoch; running workers see it too."""
@@ -216,7 +216,7 @@ class DetectionDataset(Dataset[Sample]):
 
     def _choose_teachers(self, record: Record, index: int) -> list[_Teacher]:
         settings, drawn = self.teachers, self._draw_teachers(self.epoch)
-        if settings is None or not drawn.shown[index]:
+        if not drawn.shown[index]:
             return []
         if record.teachers:
             return [_Teacher(scene, self.records.root, record.source, None) for scene in record.teachers]
@@ -265,7 +265,7 @@ class DetectionDataset(Dataset[Sample]):
         shown = drawn.shown.nonzero()[0] if among is None else among[drawn.shown[among]]
         for index in shown.tolist():
             teachers = own.teachers(index)
-            if not len(teachers) and pool is not None and self.teachers is not None:
+            if not len(teachers) and pool is not None:
                 teachers = pool.students[drawn.of(index, self.teachers.count)]
             for size in teachers:
                 if sizes[index, 0] + size[0] > self.processor.model_max_length:
@@ -276,7 +276,7 @@ class DetectionDataset(Dataset[Sample]):
     @cached_property
     def _scene_sizes(self) -> tuple[SceneSizes, SceneSizes | None]:
         """Of the records, and of the pool."""
-        pool = None if self.teachers is None or self.teachers.pool is None else self.teachers.pool
+        pool = self.teachers.pool
         return (
             SceneSizes(self.records, self.processor, self.limits),
             None if pool is None else SceneSizes(pool, self.processor, self.limits),
@@ -336,11 +336,10 @@ class _DrawnTeachers:
     first: NDArray[np.int64]
 
     @classmethod
-    def draw(cls, settings: TeacherSettings | None, samples: int, seed: int, epoch: int) -> _DrawnTeachers:
+    def draw(cls, settings: TeacherSettings, samples: int, seed: int, epoch: int) -> _DrawnTeachers:
         rng = np.random.default_rng([seed, epoch, _TEACHER_DRAWS])
-        ratio = 0.0 if settings is None else settings.ratio
-        pool = 0 if settings is None or settings.pool is None else len(settings.pool)
-        shown = rng.random(samples) < ratio
+        pool = 0 if settings.pool is None else len(settings.pool)
+        shown = rng.random(samples) < settings.ratio
         return cls(epoch, shown, rng.permutation(pool), rng.integers(max(pool, 1), size=samples))
 
     def of(self, index: int, count: int) -> list[int]:

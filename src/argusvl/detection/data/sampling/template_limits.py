@@ -14,7 +14,6 @@ from typing import Any
 
 SECONDS = 10
 MEMORY_BYTES = 2**30
-_OUT_OF_BOUNDS = 3
 
 _SCRIPT = f"""
 import json, sys
@@ -42,7 +41,7 @@ try:
     environment.globals |= {{"raise_exception": lambda text: 1 / 0, "strftime_now": lambda form: form}}
     environment.from_string(given["template"]).render(messages=given["messages"], add_generation_prompt=False)
 except MemoryError:
-    sys.exit({_OUT_OF_BOUNDS})
+    sys.exit(1)
 except Exception:
     pass  # whoever renders it tells what is wrong
 """

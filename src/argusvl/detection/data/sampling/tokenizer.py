@@ -40,6 +40,17 @@ FULL_VOCABULARY_START = 151_643
 MINIMAL_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 """The bytes and the special tokens: with these any text can be written."""
 
+_IN_CONFIG = {
+    "image_token_id": IMAGE_PAD,
+    "video_token_id": VIDEO_PAD,
+    "vision_start_token_id": VISION_START,
+    "vision_end_token_id": VISION_END,
+    "bos_token_id": END_OF_TEXT,
+    "eos_token_id": TURN_END,
+    "pad_token_id": END_OF_TEXT,
+}
+"""Key of a ``Qwen2_5_VLConfig`` → the token whose id it holds."""
+
 # Renders what Qwen2.5-VL's own template renders for system, user and assistant turns with text and images.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -275,15 +286,7 @@ def token_ids_for_config(tokenizer: TokenizersBackend) -> dict[str, int]:
 
     ``eos_token_id``, ``bos_token_id`` and ``pad_token_id`` belong to its text config as well.
     """
-    return {
-        "image_token_id": token_id(tokenizer, IMAGE_PAD),
-        "video_token_id": token_id(tokenizer, VIDEO_PAD),
-        "vision_start_token_id": token_id(tokenizer, VISION_START),
-        "vision_end_token_id": token_id(tokenizer, VISION_END),
-        "bos_token_id": token_id(tokenizer, END_OF_TEXT),
-        "eos_token_id": token_id(tokenizer, TURN_END),
-        "pad_token_id": token_id(tokenizer, END_OF_TEXT),
-    }
+    return {key: token_id(tokenizer, token) for key, token in _IN_CONFIG.items()}
 
 
 def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> None:
@@ -296,17 +299,15 @@ def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> Non
     """
     text_config = getattr(model_config, "text_config", model_config)
     ids = {token: token_id(tokenizer, token) for token in SPECIAL_TOKENS}
-    expected_by_config = {
-        IMAGE_PAD: getattr(model_config, "image_token_id", None),
-        VIDEO_PAD: getattr(model_config, "video_token_id", None),
-        VISION_START: getattr(model_config, "vision_start_token_id", None),
-        VISION_END: getattr(model_config, "vision_end_token_id", None),
-    }
-    for token, expected in expected_by_config.items():
+    for key in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
+        token, expected = _IN_CONFIG[key], getattr(model_config, key, None)
         if expected is not None and ids[token] != expected:
             raise _mismatch(token, "the model's config", expected, ids[token])
     for owner in (model_config, text_config):
-        _check_end(owner, ids)
+        # Generation stops at <|im_end|>: it must be the end token, or one of several.
+        end = getattr(owner, "eos_token_id", None)
+        if end is not None and ids[TURN_END] not in (end if isinstance(end, list | tuple) else [end]):
+            raise _mismatch(TURN_END, "the model's config (eos_token_id)", end, ids[TURN_END])
         pad = getattr(owner, "pad_token_id", None)
         if pad is not None and tokenizer.pad_token_id != pad:
             raise _mismatch(
@@ -323,13 +324,6 @@ def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> Non
             f"the tokenizer has {len(tokenizer)} tokens, the model's vocabulary {text_config.vocab_size}",
             remedy="use the tokenizer that belongs to the model",
         )
-
-
-def _check_end(config: Any, ids: dict[str, int]) -> None:
-    """Generation stops at ``<|im_end|>``: it must be the end token, or one of several."""
-    end = getattr(config, "eos_token_id", None)
-    if end is not None and ids[TURN_END] not in (end if isinstance(end, list | tuple) else [end]):
-        raise _mismatch(TURN_END, "the model's config (eos_token_id)", end, ids[TURN_END])
 
 
 def _mismatch(token: str, authority: str, expected: object, found: object) -> ModelError:
