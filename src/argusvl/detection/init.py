@@ -360,10 +360,10 @@ def _decide_data(
     for file, lengths in zip(files, counted, strict=True):
         scan(file, [lengths], doing="counting tokens of", progress=progress)
     refuse_bad([error for one in counted for _, error in one.bad], sum(map(len, files)), data)
-    pool = counted.pop().as_teacher if survey.pool is not None else []
+    pool = counted.pop().students[:, 0].tolist() if survey.pool is not None else []
     return _Tokens(
-        longest=max(length for one in counted for length in one.conversations),
-        caption=max(counted[0].captions),
+        longest=max(int(one.conversations.max()) for one in counted),
+        caption=max(len(processor.encode(text)) + 1 for text in survey.descriptions),
         teachers=tuple(sorted(pool, reverse=True)),
         vision=max(plan_resize(one.width, one.height, *pixels.limits).vision_tokens for one in survey.images),
     )

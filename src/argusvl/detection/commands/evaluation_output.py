@@ -125,14 +125,12 @@ class Measured:
         found = zip(evaluation.images, evaluation.predictions, strict=True)
         _write_lines(out / PREDICTIONS, (detections.to_jsonl(image) for image, detections in found))
         gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
-        write_text_atomically(out / GALLERY, json.dumps(plain(gallery), ensure_ascii=False) + "\n")
+        _write_lines(out / GALLERY, [plain(gallery)])
         if self.text is not None:
             _write_lines(out / ANSWERS_FILE, _answer_lines(self.text))
         if self.head is not None and self.reliability is not None:
             curves = precision_recall_file(self.head, assets.vocabulary)
-            write_text_atomically(
-                out / PRECISION_RECALL, json.dumps(plain(curves), ensure_ascii=False) + "\n"
-            )
+            _write_lines(out / PRECISION_RECALL, [plain(curves)])
             own = ", which scores were fitted on" if fitted_on(records.path, assets) else ""
             write_reliability(out, self.reliability, f"{records.path}{own}")
 

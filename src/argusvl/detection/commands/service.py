@@ -165,7 +165,7 @@ _FOUND_EXAMPLE = {
 }
 _WRITTEN_EXAMPLE = {
     "objects": [{"box_xyxy_px": [12.0, 40.0, 96.0, 128.0], "description": "十字/红色"}],
-    "text": '[{"bbox_2d": [12, 40, 96, 128], "desc": "十字/红色"}]',
+    "text": '[{"bbox_2d": [12, 40, 96, 128], "label": "十字/红色"}]',
     "complete": True,
     "dropped": [],
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,10 +12,9 @@ from argusvl.core.errors import DataError
 from argusvl.detection.data.checkpoint_layout import stock_folder
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
+from argusvl.detection.data.sampling.samples import VisionLimits
+from argusvl.detection.data.sampling.sizes import SceneSizes
 from argusvl.detection.data.sampling.tokenizer import learned_tokenizer, load_tokenizer
-from argusvl.detection.data.scan import Measurement, RecordLine
-from argusvl.detection.data.scan_cache import digest_of
 from argusvl.run.checkpoints import checkpoint_at
 
 if TYPE_CHECKING:
@@ -78,37 +76,10 @@ def unlimited_processor(tokenizer: TokenizersBackend, language: str) -> ChatProc
     )
 
 
-class Lengths(Measurement[tuple[int, int, int]]):
-    """Counts the tokens of every record by its images' headers, whose least and greatest area (pixels) the limits are.
+class Lengths(SceneSizes):
+    """Those of scenes whose images have any number of tokens; ``limits`` are their least and greatest area, pixels."""
 
-    Attributes:
-        conversations: Tokens of each record, from the system prompt to the answer's end, its own teachers included.
-        as_teacher: What each adds to another conversation when it is shown as a demonstration.
-        captions: Tokens of each one's longest description, end included; 0 without objects.
-    """
-
-    name = "lengths"
-    keeps = ("conversations", "as_teacher", "captions")
-    reads_images = True
+    name = "lengths"  # kept beside those of runs
 
     def __init__(self, processor: ChatProcessor, limits: tuple[int, int]) -> None:
-        super().__init__(digest_of(processor.fingerprint, limits))
-        self.conversations, self.as_teacher, self.captions = array("i"), array("i"), array("i")
-        self._processor = processor
-        self._limits = VisionLimits(*limits, _UNLIMITED, _UNLIMITED, "refuse")
-
-    def measure(self, line: RecordLine) -> tuple[int, int, int]:
-        """Counts one."""
-        record, processor, root = line.record, self._processor, line.file.root
-        turn = measure_scene(record.student, root, self._limits, record.source)
-        teachers = [measure_scene(one, root, self._limits, record.source) for one in record.teachers]
-        alone = processor.training(turn, source=record.source)
-        shown = processor.training(turn, teachers, source=record.source) if teachers else alone
-        captions = {a.desc for a in record.student.objects}
-        longest = max((len(processor.encode(text, source=record.source)) + 1 for text in captions), default=0)
-        return len(shown), alone.tokens_as_teacher, longest
-
-    def add(self, line: RecordLine, found: tuple[int, int, int]) -> None:
-        """Notes them."""
-        for counts, count in zip((self.conversations, self.as_teacher, self.captions), found, strict=True):
-            counts.append(count)
+        super().__init__(processor, VisionLimits(*limits, _UNLIMITED, _UNLIMITED, "refuse"))

@@ -49,11 +49,6 @@ __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_
 _LEARNED_FROM = 2000
 """Records of each file that a tokenizer for counting is learned from."""
 
-OBJECTS = "objects of an image"
-SIDES = "sides of objects, pixels"
-VISION_TOKENS = "vision tokens of an image"
-CONVERSATION_TOKENS = "tokens of a conversation"
-
 
 @dataclass(slots=True)
 class CheckReport:
@@ -99,10 +94,10 @@ class CheckReport:
         """Distributions: what is counted → ranges; without those of which nothing is known."""
         sides = [_object_sides_px(p, self.limits) for p in self.pictures if p.size is not None]
         found = {
-            OBJECTS: whole_ranges([len(p.labels) for p in self.pictures]),
-            SIDES: ranges_between(np.concatenate(sides), SIDE_EDGES_PX) if sides else (),
-            VISION_TOKENS: whole_ranges(self.vision_tokens),
-            CONVERSATION_TOKENS: whole_ranges(self.conversation_tokens),
+            "objects of an image": whole_ranges([len(p.labels) for p in self.pictures]),
+            "sides of objects, pixels": ranges_between(np.concatenate(sides), SIDE_EDGES_PX) if sides else (),
+            "vision tokens of an image": whole_ranges(self.vision_tokens),
+            "tokens of a conversation": whole_ranges(self.conversation_tokens),
         }
         return {name: ranges for name, ranges in found.items() if ranges}
 
@@ -344,7 +339,7 @@ def _count_conversations(
     for file in records:
         lengths = Lengths(processor, report.limits)
         scan(file, [lengths], workers=workers, doing="counting tokens of", progress=progress)
-        report.conversation_tokens += lengths.conversations
+        report.conversation_tokens += lengths.conversations.tolist()
         # What only this tokenizer minds: training with it would stop there.
         known = {one.where for one in report.findings if one.severity == "error"}
         report.findings += [

@@ -32,13 +32,13 @@ def leakage(
     for picture in pictures:
         by_path[picture.path].append(picture)
     findings = [one for places in by_path.values() for one in _named_again(places)]
-    readable = [(places[0], places[0].fingerprint) for places in by_path.values()]
-    distinct = [(picture, mark) for picture, mark in readable if mark is not None]
+    firsts = (places[0] for places in by_path.values())
+    marked = [(one, one.fingerprint) for one in firsts if one.fingerprint is not None]
     copies = Copies(
-        [mark for _, mark in distinct], lambda i: open_picture(distinct[i][0].path), progress=progress
+        [mark for _, mark in marked], lambda i: open_picture(marked[i][0].path), progress=progress
     )
     for group in copies.groups:
-        findings += _in_group([(i, distinct[i][0]) for i in group], copies)
+        findings += _in_group([(i, marked[i][0]) for i in group], copies)
     return findings
 
 

@@ -36,11 +36,13 @@ from argusvl.detection.data.sampling.samples import (
     warn_once,
 )
 from argusvl.detection.data.sampling.sizes import SceneSizes
+from argusvl.detection.data.scan import scan
 
 _log = get_logger(__name__)
 
 _PICTURE_DRAWS = 1
 _TEACHER_DRAWS = 0
+"""Draws of one purpose do not move when another purpose draws more or less."""
 _CACHED_TEACHERS = 64
 _LARGEST_OF = 20_000
 """Of more samples only so many, the largest without their teachers, are compared with them."""
@@ -204,10 +206,6 @@ class DetectionDataset(Dataset[Sample]):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_teacher_cache": OrderedDict()}
 
-    def _generator(self, index: int, purpose: int) -> np.random.Generator:
-        """Draws of one purpose do not move when another purpose draws more or less."""
-        return np.random.default_rng([self.seed, self.epoch, index, purpose])
-
     def _draw_teachers(self, epoch: int) -> _DrawnTeachers:
         """Of all samples at once: planning rows asks for all of them."""
         if self._drawn is None or self._drawn.epoch != epoch:
@@ -277,10 +275,12 @@ class DetectionDataset(Dataset[Sample]):
     def _scene_sizes(self) -> tuple[SceneSizes, SceneSizes | None]:
         """Of the records, and of the pool."""
         pool = self.teachers.pool
-        return (
-            SceneSizes(self.records, self.processor, self.limits),
-            None if pool is None else SceneSizes(pool, self.processor, self.limits),
-        )
+        return self._measured(self.records), None if pool is None else self._measured(pool)
+
+    def _measured(self, records: RecordFile) -> SceneSizes:
+        sizes = SceneSizes(self.processor, self.limits)
+        scan(records, [sizes], strict=True, doing="measuring")
+        return sizes
 
     def _load_teacher(self, teacher: _Teacher) -> LoadedScene:
         """Loads a teacher; the pool is small and its pictures come again and again."""
@@ -296,7 +296,7 @@ class DetectionDataset(Dataset[Sample]):
 
     def _augment(self, student: LoadedScene, index: int) -> LoadedScene:
         assert self.augmentation is not None
-        rng = self._generator(index, _PICTURE_DRAWS)
+        rng = np.random.default_rng([self.seed, self.epoch, index, _PICTURE_DRAWS])
         images: list[np.ndarray] = []
         objects: list[ObjectAnnotation] = []
         for number in range(len(student.images)):

@@ -1,39 +1,46 @@
-"""How much room samples take in a packed row, known before one of them is opened."""
+"""How many tokens and patches the scenes of records have, known before an image is decoded."""
 
 from __future__ import annotations
 
 from array import array
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.data.sampling.pixels import num_patches
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
-from argusvl.detection.data.scan import Measurement, RecordLine, scan
+from argusvl.detection.data.scan import Measurement, RecordLine
 from argusvl.detection.data.scan_cache import digest_of
 
 
 class SceneSizes(Measurement[list[tuple[int, int]]]):
-    """Tokens and patches that each scene of a records file adds to a conversation.
-
-    Raises:
-        DataError: A record, an image's header or a conversation's length is not what it should be.
-    """
+    """Tokens and patches that each scene of a records file adds to a conversation, by its images' headers."""
 
     name: ClassVar[str] = "sizes"
     keeps: ClassVar[tuple[str, ...]] = ("_tokens", "_patches", "_scenes")
     reads_images: ClassVar[bool] = True
 
-    def __init__(self, records: RecordFile, processor: ChatProcessor, limits: VisionLimits) -> None:
+    def __init__(self, processor: ChatProcessor, limits: VisionLimits) -> None:
         super().__init__(digest_of(processor.fingerprint, limits))
         self._processor, self._limits = processor, limits
         self._tokens, self._patches, self._scenes = array("q"), array("q"), array("q")
-        scan(records, [self], strict=True, doing="measuring")
-        self._all = np.stack([np.asarray(self._tokens), np.asarray(self._patches)], axis=1).astype(np.int64)
-        self._first = np.cumsum([0, *self._scenes])
+
+    @cached_property
+    def _all(self) -> NDArray[np.int64]:
+        return np.stack([np.asarray(self._tokens), np.asarray(self._patches)], axis=1).astype(np.int64)
+
+    @cached_property
+    def _first(self) -> NDArray[np.int64]:
+        """Where each record's scenes begin, and where the last one's end."""
+        return np.cumsum([0, *self._scenes])
+
+    @property
+    def conversations(self) -> NDArray[np.int64]:
+        """``[N]``: tokens of each record, from the system prompt to the answer's end, its own teachers included."""
+        return self._processor.system_length + np.add.reduceat(self._all[:, 0], self._first[:-1])
 
     @property
     def students(self) -> NDArray[np.int64]:
