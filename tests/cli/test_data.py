@@ -56,16 +56,6 @@ def test_a_refused_object_exits_with_1_is_named_and_the_rest_is_written(
     assert len(RecordFile(out_of(voc) / "train.jsonl")) == 1
 
 
-def test_many_findings_are_counted_not_listed(voc: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    voc.pair("a", [("good", (1, 1, 30, 30)), *[("bad", (5, 5, 5, 5))] * 50])
-    assert convert(voc) == 1
-    shown = capsys.readouterr().err
-    assert shown.count("box-zero-area:") == 20
-    assert shown.count("correct or remove the box") == 1
-    assert "… and 30 more of 50: box-zero-area" in shown
-    assert len(read_manifest(out_of(voc)).findings) == 50
-
-
 def test_many_findings_of_one_kind_hide_no_other(voc: Any, capsys: pytest.CaptureFixture[str]) -> None:
     voc.pair("a", [("good", (1, 1, 30, 30)), *[("bad", (5, 5, 5, 5))] * 50, ("good", (1, 1, 30, 30))])
     voc.text("b.xml", "<annotation/>")
@@ -124,14 +114,6 @@ def test_check_exits_with_0_for_warnings_and_1_for_errors(
     assert (report["errors"], report["warnings"]) == (1, 2)
     assert report["kinds"] == {"too-many-objects": 1, "box-duplicate": 1, "rare-labels": 1}
     assert report["findings"][0]["what"].endswith("shows 2 objects, more than 1 queries can find")
-
-
-def test_check_reads_a_source_that_is_still_to_be_converted(
-    voc: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    voc.pair("a", [("cell", (1, 1, 30, 30)), ("cell", (9, 9, 9, 9))])
-    assert run(["data", "check", str(voc.root), "--format", "voc"]) == 1
-    assert "a.xml:4: box-zero-area" in capsys.readouterr().err
 
 
 def test_check_writes_a_page_and_counts_conversations(

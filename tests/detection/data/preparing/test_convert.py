@@ -13,7 +13,6 @@ from PIL import ExifTags, Image, ImageDraw
 from argus_doctor.findings import count_kinds
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data.manifest import Manifest, read_manifest
-from argusvl.detection.data.preparing import inspection
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.records import Record, RecordFile
 
@@ -337,44 +336,33 @@ def test_where_nothing_is_left_to_split_it_says_what_was_refused(voc: Any, usabl
     assert "a.xml:3: box-zero-area" in caught.value.what
 
 
-def test_of_ten_thousand_files_three_are_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # All good images are one file with many names, and are not decoded: what is shown is that nothing is lost.
+def test_of_many_files_three_are_bad(tmp_path: Path) -> None:
+    """All good images are one file with many names."""
     archive = tmp_path / "archive"
     archive.mkdir()
     Image.new("RGB", (56, 56)).save(tmp_path / "picture.png")
     shape = {"label": "cell", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
     document = {"shapes": [shape], "imageWidth": 56, "imageHeight": 56}
     (tmp_path / "boxes.json").write_text(json.dumps(document))
-    bad = {"00017": b"\x89PNG\r\n\x1a\n cut", "04711": b"", "09998": (tmp_path / "picture.png").read_bytes()}
-    for number in range(10_000):
-        name = f"{number:05d}"
+    bad = {"017": b"\x89PNG\r\n\x1a\n cut", "271": b""}
+    for number in range(300):
+        name = f"{number:03d}"
         if name in bad:
             (archive / f"{name}.png").write_bytes(bad[name])
         else:
             (archive / f"{name}.png").hardlink_to(tmp_path / "picture.png")
-        (archive / f"{name}.json").hardlink_to(tmp_path / "boxes.json")
-    (archive / "09998.json").unlink()
-    (archive / "09998.json").write_text('{"shapes": [\n')
-    real = inspection.image_size
-
-    def size(path: Path) -> tuple[int, int]:
-        return real(path) if path.stem in bad else (56, 56)
-
-    class Stored:
-        def save(self, *_: Any, **__: Any) -> None: ...
-
-    monkeypatch.setattr(inspection, "image_size", size)
-    monkeypatch.setattr(inspection, "exif_orientation", lambda path: 1)
-    monkeypatch.setattr("argusvl.detection.data.preparing.convert.open_image", lambda *_, **__: None)
-    monkeypatch.setattr("argusvl.detection.data.preparing.convert.resize_image", lambda *_: Stored())
-    manifest = convert(archive, tmp_path / "out", options(format="labelme", workers=1))
+        if name == "298":
+            (archive / "298.json").write_text('{"shapes": [\n')
+        else:
+            (archive / f"{name}.json").hardlink_to(tmp_path / "boxes.json")
+    manifest = convert(archive, tmp_path / "out", options(format="labelme"))
     assert [(f.slug, f.where) for f in manifest.findings] == [
-        ("unreadable-image", "00017.png"),
-        ("unreadable-image", "04711.png"),
-        ("malformed-annotation", "09998.json:2"),
+        ("unreadable-image", "017.png"),
+        ("unreadable-image", "271.png"),
+        ("malformed-annotation", "298.json:2"),
     ]
     assert manifest.refused.model_dump() == {"images": 3, "objects": 2}
-    assert len(records(tmp_path / "out")) == len(manifest.images) == 9997
+    assert len(records(tmp_path / "out")) == len(manifest.images) == 297
 
 
 @pytest.mark.parametrize("bad", ["a", "b"])
@@ -478,10 +466,8 @@ def test_interruptions_lose_nothing(voc: Any, monkeypatch: pytest.MonkeyPatch, e
     assert sorted(p.name for p in out.parent.iterdir()) == ["out", "source"]
 
 
-def test_an_unknown_format_and_bad_limits_are_errors(voc: Any) -> None:
+def test_bad_limits_are_an_error(voc: Any) -> None:
     voc.pair("a")
-    with pytest.raises(DataError, match=r"unknown format 'vok'(.|\n)*voc"):
-        run(voc, format="vok")
     with pytest.raises(DataError, match="min_pixels"):
         run(voc, min_pixels=9000)
 
@@ -494,7 +480,7 @@ def test_bccd_loses_its_two_zero_area_boxes(shared_data: Callable[[str], Path], 
     manifest = convert(
         shared_data("bccd"),
         out,
-        options(min_pixels=3136, max_pixels=448 * 336, val_fraction=None, teacher_pool=8),
+        options(min_pixels=3136, max_pixels=112 * 84, val_fraction=None, teacher_pool=8),
     )
     assert [(f.slug, f.where, f.numbers["object_index"], f.numbers["box"]) for f in manifest.findings] == [
         ("box-zero-area", "Annotations/BloodImage_00338.xml:158", 12, (504, 337, 504, 337)),
@@ -506,7 +492,7 @@ def test_bccd_loses_its_two_zero_area_boxes(shared_data: Callable[[str], Path], 
     assert [a + b for a, b in zip(counts["train"], counts["teacher_pool"], strict=True)] == [205, 2804]
     assert set(manifest.splits["teacher_pool"].labels) == {"RBC", "WBC", "Platelets"}
     assert {(i.original_size, i.size, i.vision_tokens) for i in manifest.images} == {
-        ((640, 480), (448, 336), 192)
+        ((640, 480), (112, 84), 12)
     }
     assert len(list((out / "images").iterdir())) == 364
     assert json.loads((out / "manifest.json").read_text("utf-8"))["refused"] == {"images": 0, "objects": 2}

@@ -18,6 +18,12 @@ from argusvl.detection.data.sampling.samples import VisionLimits, load_scene, me
 LIMITS = VisionLimits(28 * 28, 112 * 112, 16, 16, "refuse")
 
 
+@pytest.fixture(params=[load_scene, measure_scene])
+def read(request: pytest.FixtureRequest) -> Callable[..., object]:
+    reader: Callable[..., object] = request.param
+    return reader
+
+
 def scene_of(records: RecordFile) -> tuple[Scene, Path, str]:
     return records[0].student, records.root, records[0].source
 
@@ -44,7 +50,6 @@ def test_an_image_on_the_grid_is_not_touched(write_scene: Callable[..., RecordFi
     np.testing.assert_array_equal(loaded.images[0], np.asarray(Image.open(records.root / "picture0.png")))
 
 
-@pytest.mark.parametrize("read", [load_scene, measure_scene])
 @pytest.mark.parametrize("box", [(5, 5, 113, 50), (5, 5, 50, 84.5)])
 def test_a_box_beyond_its_image_names_record_image_and_size(
     write_scene: Callable[..., RecordFile],
@@ -58,13 +63,11 @@ def test_a_box_beyond_its_image_names_record_image_and_size(
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("read", [load_scene, measure_scene])
 def test_an_object_of_an_absent_image_is_refused(tmp_path: Path, read: Callable[..., object]) -> None:
     with pytest.raises(DataError, match=r"a.jsonl:4.*image 0, the scene has 0"):
         read(Scene((), (ObjectAnnotation((1, 1, 2, 2), "a"),)), tmp_path, LIMITS, "a.jsonl:4")
 
 
-@pytest.mark.parametrize("read", [load_scene, measure_scene])
 def test_missing_empty_and_turned_images_are_errors(tmp_path: Path, read: Callable[..., object]) -> None:
     (tmp_path / "empty.jpg").touch()
     exif = Image.Exif()
@@ -75,7 +78,6 @@ def test_missing_empty_and_turned_images_are_errors(tmp_path: Path, read: Callab
             read(Scene((name,), ()), tmp_path, LIMITS, "a.jsonl:1")
 
 
-@pytest.mark.parametrize("read", [load_scene, measure_scene])
 def test_too_many_vision_tokens(write_scene: Callable[..., RecordFile], read: Callable[..., object]) -> None:
     scene, root, source = scene_of(write_scene())
     with pytest.raises(DataError) as error:

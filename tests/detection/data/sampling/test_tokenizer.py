@@ -160,25 +160,22 @@ def test_an_id_that_differs_is_named(chat_tokenizer: TokenizersBackend, key: str
     assert str(found) in str(error.value)
 
 
-def test_a_full_vocabulary_must_have_the_known_ids(chat_tokenizer: TokenizersBackend) -> None:
+@pytest.mark.parametrize(
+    ("size", "said"), [(151_936, rf"<\|endoftext\|>.*{FULL_VOCABULARY_START}"), (100, "vocabulary 100")]
+)
+def test_another_vocabulary_than_the_models_is_refused(
+    chat_tokenizer: TokenizersBackend, size: int, said: str
+) -> None:
     config = config_for(chat_tokenizer)
-    config.text_config.vocab_size = 151_936
-    with pytest.raises(ModelError, match=rf"<\|endoftext\|>.*{FULL_VOCABULARY_START}"):
+    config.text_config.vocab_size = size
+    with pytest.raises(ModelError, match=said):
         check_special_tokens(chat_tokenizer, config)
+
+
+def test_the_known_ids_are_those_of_the_released_models() -> None:
     known = dict(zip(SPECIAL_TOKENS, range(FULL_VOCABULARY_START, FULL_VOCABULARY_START + 14), strict=True))
-    assert (known["<|vision_start|>"], known["<|vision_end|>"], known["<|image_pad|>"]) == (
-        151652,
-        151653,
-        151655,
-    )
-    assert (known["<|im_start|>"], known["<|im_end|>"], known["<|video_pad|>"]) == (151644, 151645, 151656)
-
-
-def test_a_model_with_a_smaller_vocabulary_is_refused(chat_tokenizer: TokenizersBackend) -> None:
-    config = config_for(chat_tokenizer)
-    config.text_config.vocab_size = 100
-    with pytest.raises(ModelError, match="vocabulary 100"):
-        check_special_tokens(chat_tokenizer, config)
+    names = ("im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
+    assert [known[f"<|{name}|>"] for name in names] == [151644, 151645, 151652, 151653, 151655, 151656]
 
 
 def test_a_missing_special_token_is_refused(chat_tokenizer: TokenizersBackend, tmp_path: Path) -> None:
