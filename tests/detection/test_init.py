@@ -256,7 +256,7 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
 @pytest.mark.parametrize(("kinds", "weight"), [(1, 50.0), (8, 25.0)])
 def test_boxes_weigh_more(tiny_checkpoint: Path, tmp_path: Path, kinds: int, weight: float) -> None:
     labels: Callable[[random.Random], str] = lambda rng: f"kind{rng.randrange(kinds)}"  # noqa: E731
-    write_set(tmp_path / "data", "train", random.Random(0), 60, labels=labels)
+    write_set(tmp_path / "data", "train", random.Random(0), 45, labels=labels)
     starting, config = made(tmp_path, tmp_path / "data" / "train.jsonl", model=str(tiny_checkpoint))
     assert config.detection.detection_bbox_weight == weight
     assert config.detection.detection_giou_weight == weight * 0.4
