@@ -25,6 +25,16 @@ def path(tmp_path: Path, complete_config: str) -> Path:
     [
         ("model_path=weights", "model_path: is given together with architecture"),
         ("architecture=null", "model.model_path: neither a folder of weights nor an architecture"),
+        (
+            "architecture=null model_path=weights tokenizer_path=words",
+            "model.tokenizer_path: is given together with model_path, which has a tokenizer of its own",
+        ),
+        ("transfer_vocab_size=320", "without model_path: there is no vocabulary to transfer from"),
+        (
+            'vision_lr=0 merger_lr=0 peft_method=lora peft_parts=[llm] base_dtype=float32 peft_options={"r":4,'
+            '"lora_alpha":8,"lora_dropout":0.0}',
+            "model.peft: is given without model_path",
+        ),
         ("min_pixels=300000", "data.min_pixels: 300000 is more than max_pixels, 200704"),
         ("scale_min=1.5", "data.augmentation.scale_min: 1.5 is more than scale_max, 1.0"),
         ("hidden_size=66", "architecture.hidden_size: 66 is not divisible by 2 times num_attention_heads, 4"),
@@ -37,6 +47,10 @@ def path(tmp_path: Path, complete_config: str) -> Path:
         ("vision_fullatt_block_indexes=[0,2]", "block_indexes: [2] is beyond the last of 2 layers"),
         ("detection_hidden_size=66", "detection_hidden_size: 66 is not divisible by detection_num_heads, 4"),
         ("detection_num_queries=3", "detection_positives_per_object: 4 is more than the 3 queries"),
+        (
+            "detection_queries=learned detection_second_eye=efficientnet-lite0",
+            "detection_second_eye: efficientnet-lite0 reads boxes, and learned queries begin without",
+        ),
         ("vision_tokens_warn=600", "data.vision_tokens_warn: 600 is more than vision_tokens_max, 500"),
         ("model_max_length=400", "400 tokens cannot hold an image of vision_tokens_max, 500"),
         ("teacher_ratio=0.5 num_teachers=0", "data.num_teachers: is 0 while teacher_ratio is 0.5"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen2_5_VLConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -134,7 +135,7 @@ class DetectionTask:
 
     def state_dict(self) -> dict[str, Any]:
         """The calibration of the last evaluation."""
-        return {} if self._fit is None else {"fit": self._fit.to_dict()}
+        return {} if self._fit is None else {"fit": asdict(self._fit)}
 
     def steps_since_evaluation(self, steps: int) -> None:
         """How many steps the weights have moved on since the calibration was fitted."""
@@ -142,7 +143,7 @@ class DetectionTask:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes the calibration of an evaluation before the checkpoint."""
-        self._fit = Fit.from_dict(state["fit"]) if "fit" in state else None
+        self._fit = TypeAdapter(Fit).validate_python(state["fit"]) if "fit" in state else None
 
     # What is read from the data and the configuration, once and on demand.
 

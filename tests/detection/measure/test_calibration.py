@@ -17,7 +17,7 @@ from scipy.special import expit, log_softmax
 from argusvl.core.errors import CheckpointError
 from argusvl.core.schemas import checked
 from argusvl.detection.data.detections import Detections
-from argusvl.detection.measure.calibration import Calibration, Fit, fit_calibration, measure
+from argusvl.detection.measure.calibration import Calibration, fit_calibration, measure
 from argusvl.detection.measure.evaluation import Truth, evaluate_detections
 from argusvl.detection.measure.matched_predictions import MatchedPredictions, correct_predictions
 from argusvl.detection.measure.reliability import CALIBRATION, reliability, write_reliability
@@ -269,13 +269,6 @@ def test_the_file_holds_bins_before_and_after_for_the_same_predictions(tmp_path:
     write_reliability(tmp_path, measure(matched, None), "test.jsonl")
     written = json.loads((tmp_path / CALIBRATION).read_text("utf-8"))
     assert written["bins_before"] is None and written["ece_before"] is None and written["ece"] > 0.1
-
-
-def test_a_fit_comes_back_from_a_snapshot_as_it_was() -> None:
-    fit = fit_calibration(too_modest(3000, 1, types=300)[0])
-    again = Fit.from_dict(json.loads(json.dumps(fit.to_dict())))
-    assert again.calibration == fit.calibration is not None
-    assert again.to_dict() == json.loads(json.dumps(fit.to_dict()))
 
 
 @pytest.mark.parametrize("change", [{"low": 0.0}, {"bias": math.nan}, {"images": "ten"}, {"more": 1.0}])

@@ -13,6 +13,7 @@ from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.measure.figures import FIGURES
 from argusvl.detection.measure.reliability import Bin
 from argusvl.detection.report import sections
+from argusvl.detection.report.evaluation_files import Misdescribed
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.run.reading import load_run as load_run_of
 from argusvl.visual.report import ReportData
@@ -102,14 +103,14 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     assert data.facts == {"train_seconds": 12.5, "images evaluated": 12}
     shown = boxes(run)
     assert shown.per_class == {"螺丝": {"AP50": 0.9, "AP": None}}
-    (item,) = shown.gallery.items
+    (item,) = shown.items
     assert (item.image, item.size) == (run / "a.jpg", (40, 30))
     assert [(b.label, b.score) for b in (*item.truth, *item.predicted)] == [("螺丝/a", None), ("螺丝", 0.5)]
     assert [b.counted_as for b in (*item.truth, *item.predicted)] == ["螺丝", "螺丝"]
-    assert (shown.gallery.score_threshold, shown.gallery.total) == (0.3, 12)
+    assert (shown.gallery.score_threshold, shown.gallery.images_total) == (0.3, 12)
     assert shown.gallery.kinds == {"螺丝": {"right": 7, "false": 2}}
     assert shown.gallery.confusion == {"螺丝": {"螺丝": 7}}
-    assert shown.gallery.misdescribed == [("螺丝/a", "螺丝/b", 3)]
+    assert shown.gallery.misdescribed == [Misdescribed("螺丝/a", "螺丝/b", 3)]
     assert shown.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
     (score,) = shown.calibration.values()
     assert (score.bins, score.ece, score.bins_before) == ([Bin(0.8, 0.75, 4)], 0.05, None)
@@ -156,7 +157,7 @@ def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(t
     assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.8)]
     assert data.measured_on == "test.jsonl"
     assert (data.facts["checkpoint evaluated"], data.facts["other evaluations"]) == ("c", "val")
-    assert [item.image for item in boxes(tmp_path).gallery.items] == [tmp_path / "test" / "test.jpg"]
+    assert [item.image for item in boxes(tmp_path).items] == [tmp_path / "test" / "test.jpg"]
     assert set(boxes(tmp_path).precision_recall) == {"test"}
     assert boxes(tmp_path).calibration["score"].ece == 0.5  # of the training run: the evaluation wrote none
     assert len(data.log_history) == 2
@@ -202,7 +203,10 @@ def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
 def test_how_the_pictures_were_chosen_is_said(tmp_path: Path) -> None:
     images = [{"image": f"{k}.jpg", "chosen": "errors" if k < 2 else "spread"} for k in range(3)]
     write(tmp_path / "gallery.json", gallery(*images, images_total=9))
-    assert boxes(tmp_path).gallery.note == "the 2 with the most errors, and 1 spread evenly over the others"
+    for image in images:
+        Image.new("RGB", (40, 30)).save(tmp_path / image["image"])
+    chosen = "3 of 9 pictures (the 2 with the most errors, and 1 spread evenly over the others)"
+    assert chosen in load_run(tmp_path).sections[-1].html
 
 
 def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
@@ -241,6 +245,7 @@ def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
         ("gallery.json", gallery(misdescribed=[{"truth": "a", "count": 1}]), r"misdescribed\[0\]"),
         ("figures.json", [1], "no JSON object"),
         ("figures.json", {"with_teachers": 3}, "field 'with_teachers'"),
+        ("figures.json", {"per_class": {"a": 1}}, "field 'per_class'"),
         ("environment.json", [1], "no JSON object"),
         ("precision_recall.json", {"iou": 0.5, "classes": []}, "field 'classes'"),
         ("precision_recall.json", curves(precision=[2], scores=[0]), r"classes\.a\.precision\[0\]"),

@@ -18,13 +18,12 @@ Both are found by maximum likelihood. Nothing here knows a model or a file.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
@@ -113,15 +112,6 @@ class Fit:
     calibration: Calibration | None
     note: str
     report: ReliabilityReport
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a run's snapshot."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Fit:
-        """Inverse of :meth:`to_dict`."""
-        return TypeAdapter(cls).validate_python(value)
 
 
 def fit_calibration(matched: MatchedPredictions) -> Fit:

@@ -148,14 +148,14 @@ class CountedStep:
 
 def count_step(
     config: ArgusDetectionConfig,
-    batch: BatchShape | dict[str, Any],
+    batch: BatchShape,
     settings: LossSettings,
     *,
     precision: Precision,
     checkpointing: bool,
     lora_rank: int | None = None,
 ) -> CountedStep:
-    """Counts what a forward and backward pass of a micro-batch, as the collator makes it or of a size, take.
+    """Counts what a forward and backward pass of a micro-batch of a size take.
 
     Layers that are alike are counted once, and repeated. With ``checkpointing`` the stock model's layers are
     computed again in the backward pass. A ``lora_rank`` trains the head, and matrices of this rank beside the
@@ -201,7 +201,7 @@ def count_step(
             if number > 1:
                 allocations.repeat(layer, number)
         allocations.start("batch")
-        made = batch.batch(config) if isinstance(batch, BatchShape) else _on_device(batch)
+        made = batch.batch(config)
         allocations.forward()
         mixed = precision != "float32" or lora_rank is not None
         with torch.autocast("cpu", dtype=torch.bfloat16) if mixed else contextlib.nullcontext():
@@ -269,8 +269,3 @@ class _LoraLinear(nn.Linear):
     def forward(self, hidden_states: Tensor) -> Tensor:
         down = F.linear(hidden_states.to(self.lora_down.dtype), self.lora_down)
         return super().forward(hidden_states) + F.linear(down, self.lora_up)
-
-
-def _on_device(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Tensors as they would come to the device."""
-    return {n: value.clone() if isinstance(value, Tensor) else value for n, value in inputs.items()}

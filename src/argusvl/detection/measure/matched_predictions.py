@@ -18,6 +18,9 @@ from argusvl.detection.measure.reliability import Array, Flags
 
 Numbers = NDArray[np.int64]
 
+_ENTRIES, _TYPED = ("scores", "correct", "images"), ("type_logits", "types", "type_images")
+"""Arrays with a row for each prediction; for each whose box is an object's."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedPredictions:
@@ -81,13 +84,12 @@ class MatchedPredictions:
             whole = none.astype(np.int64)
             return cls(none, none.astype(bool), whole, none.reshape(0, 0), whole, whole, 0, 0)
         starts = np.cumsum([0, *(p.num_images for p in parts[:-1])])
+        numbered = [
+            replace(p, images=p.images + start, type_images=p.type_images + start)
+            for p, start in zip(parts, starts, strict=True)
+        ]
         return cls(
-            scores=np.concatenate([p.scores for p in parts]),
-            correct=np.concatenate([p.correct for p in parts]),
-            images=np.concatenate([p.images + s for p, s in zip(parts, starts, strict=True)]),
-            type_logits=np.concatenate([p.type_logits for p in parts]),
-            types=np.concatenate([p.types for p in parts]),
-            type_images=np.concatenate([p.type_images + s for p, s in zip(parts, starts, strict=True)]),
+            **{name: np.concatenate([getattr(p, name) for p in numbered]) for name in (*_ENTRIES, *_TYPED)},
             num_images=sum(p.num_images for p in parts),
             num_objects=sum(p.num_objects for p in parts),
         )
@@ -95,15 +97,8 @@ class MatchedPredictions:
     def of_images(self, chosen: Flags) -> MatchedPredictions:
         """Only what is of the images flagged in ``[num_images]``; numbers of images stay."""
         entries, typed = chosen[self.images], chosen[self.type_images]
-        return replace(
-            self,
-            scores=self.scores[entries],
-            correct=self.correct[entries],
-            images=self.images[entries],
-            type_logits=self.type_logits[typed],
-            types=self.types[typed],
-            type_images=self.type_images[typed],
-        )
+        kept = {name: getattr(self, name)[entries] for name in _ENTRIES}
+        return replace(self, **kept, **{name: getattr(self, name)[typed] for name in _TYPED})
 
 
 def correct_predictions(truth: Truth, predictions: Detections, vocabulary: Vocabulary) -> Flags:

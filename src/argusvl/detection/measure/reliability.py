@@ -70,15 +70,8 @@ def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str)
 
     ``measured_on`` names the data in words.
     """
-    content = ReliabilityFile(
-        report.bins,
-        report.ece,
-        report.bins_before,
-        report.ece_before,
-        types=report.types,
-        measured_on=measured_on,
-    )
-    text = json.dumps(asdict(content), ensure_ascii=False, indent=2) + "\n"
+    content = asdict(report) | {"measured_on": measured_on}
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     write_text_atomically(folder / CALIBRATION, text)
 
 

@@ -29,7 +29,7 @@ class ClassRow:
 
 def class_rows(
     per_class: Mapping[str, Mapping[str, float | int | None]],
-    kinds: Mapping[str, Mapping[str, int]],
+    kinds: Mapping[str, Mapping[Kind, int]],
     curves: Mapping[str, PrecisionCurve],
 ) -> tuple[list[str], list[ClassRow]]:
     """Columns of figures, and a row for each class.
@@ -82,7 +82,7 @@ class Confusion:
 
 
 def confusion_matrix(
-    confusion: Mapping[str, Mapping[str, int]], kinds: Mapping[str, Mapping[str, int]]
+    confusion: Mapping[str, Mapping[str, int]], kinds: Mapping[str, Mapping[Kind, int]]
 ) -> Confusion | None:
     """The matrix, or ``None`` where it would say nothing or cannot be read.
 

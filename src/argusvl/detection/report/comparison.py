@@ -127,8 +127,7 @@ def _truth(run: RunFolder) -> tuple[list[list[LabelledBox]], list[str], Path]:
                 # The whole description is a class where the evaluation's vocabulary was closed.
                 whole = class_of(one.desc, "closed")
                 name_of_class = whole if whole in known else class_of(one.desc, "open")
-                x1, y1, x2, y2 = one.bbox_2d
-                boxes.append(LabelledBox((x1, y1, x2, y2), one.desc, class_name=name_of_class))
+                boxes.append(LabelledBox(one.bbox_2d, one.desc, class_name=name_of_class))
             truth.append(boxes)
             names.append(name)
     return truth, names, records.root

@@ -7,7 +7,7 @@ that no schema names are left to whoever wrote them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -86,7 +86,13 @@ class Misdescribed:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """``gallery.json``: some pictures, and what was counted over all ``images_total`` from the threshold on."""
+    """``gallery.json``: some pictures, and what was counted over all ``images_total`` from the threshold on.
+
+    Attributes:
+        kinds: By class, how many objects there are of each kind.
+        confusion: By class, which classes were given to its objects.
+        misdescribed: The most frequent first.
+    """
 
     score_threshold: Share
     images_total: Count
@@ -95,6 +101,9 @@ class Gallery:
     confusion: Mapping[str, Mapping[str, Count]]
     misdescribed: Sequence[Misdescribed]
     images: Sequence[GalleryImage]
+
+
+NO_GALLERY = Gallery(0.0, 0, {}, {}, [], [])
 
 
 def _of_one_length(classes: Mapping[str, PrecisionCurve]) -> Mapping[str, PrecisionCurve]:
@@ -122,57 +131,23 @@ class PredictedImage:
     objects: Sequence[FoundBox]
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryFile:
-    """What ``gallery.json`` holds; ``kinds``, ``confusion`` and ``misdescribed`` were counted over all pictures.
-
-    Attributes:
-        items: Pictures with truth and predictions.
-        score_threshold: From where predictions count.
-        total: Number of pictures that were measured.
-        note: How the pictures were chosen, in words.
-        kinds: By class, how many objects there are of each kind.
-        confusion: By class, which classes were given to its objects.
-        misdescribed: What was said in place of what, and how often, most frequent first.
-    """
-
-    items: list[GalleryItem] = field(default_factory=list)
-    score_threshold: float = 0.0
-    total: int = 0
-    note: str = ""
-    kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    misdescribed: list[tuple[str, str, int]] = field(default_factory=list)
-
-
-def load_gallery(folder: Path) -> GalleryFile:
-    """The gallery of a folder; empty if there is none.
+def load_gallery(folder: Path) -> tuple[Gallery, list[GalleryItem]]:
+    """The gallery of a folder, and its pictures as the report shows them; :data:`NO_GALLERY` if there is none.
 
     Raises:
         DataError: The file is damaged.
     """
-    read = _read(folder / GALLERY, Gallery)
-    if read is None:
-        return GalleryFile()
-    worst = sum(one.chosen == "errors" for one in read.images)
-    return GalleryFile(
-        items=[
-            GalleryItem(
-                image=folder / one.image,  # an absolute path stands for itself
-                truth=[box.labelled() for box in one.truth],
-                predicted=[box.labelled() for box in one.predictions],
-                caption=Path(one.image).name,
-                size=(one.width, one.height),
-            )
-            for one in read.images
-        ],
-        score_threshold=read.score_threshold,
-        total=read.images_total,
-        note=f"the {worst} with the most errors, and {len(read.images) - worst} spread evenly over the others",
-        kinds={name: {str(kind): n for kind, n in counts.items()} for name, counts in read.kinds.items()},
-        confusion=read.confusion,
-        misdescribed=[(one.truth, one.said, one.count) for one in read.misdescribed],
-    )
+    gallery = _read(folder / GALLERY, Gallery) or NO_GALLERY
+    return gallery, [
+        GalleryItem(
+            image=folder / one.image,  # an absolute path stands for itself
+            truth=[box.labelled() for box in one.truth],
+            predicted=[box.labelled() for box in one.predictions],
+            caption=Path(one.image).name,
+            size=(one.width, one.height),
+        )
+        for one in gallery.images
+    ]
 
 
 def load_precision_recall(folder: Path) -> Mapping[str, PrecisionCurve]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -126,7 +125,7 @@ def _f1_over_thresholds(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[
     wrong: dict[str, list[float]] = defaultdict(list)
     for truth, found in zip(evaluation.truth, evaluation.predictions, strict=True):
         wanted = np.array([class_of(text, vocabulary) for text in truth.descriptions], dtype=np.str_)
-        labels = np.array([unicodedata.normalize("NFC", label) for label in found.labels], dtype=np.str_)
+        labels = np.array([class_of(label, "closed") for label in found.labels], dtype=np.str_)
         objects.update(wanted.tolist())
         for name in {*wanted.tolist(), *labels.tolist()}:
             boxes = truth.boxes_xyxy_px[wanted == name]

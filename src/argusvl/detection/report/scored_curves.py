@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -38,42 +38,42 @@ def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, i
         curves: By class.
         counts: Number of objects by class: where there are too many classes to show, the frequent ones are.
     """
-    shown = _shown(curves, counts)
-    series = [_precision_series(name, curves[name]) for name in shown]
-    averages = [_mean(curves[name].precision) for name in shown]
-    if len(curves) > 1:
-        # Averaged over all classes at each recall, as AP50 is: its own mean is AP50.
-        columns = zip(*(curve.precision for curve in curves.values()), strict=True)
-        mean = [_mean(column) for column in columns]
-        series.append(Series("mean of the classes", _from_0_to_1(mean), mean, style="mean"))
-        averages.append(_mean(mean))
-    return make_chart(
-        "precision over recall",
-        series,
-        warning=_left_out(curves, shown),
-        last=[f"{a:.3f}" for a in averages],
-        x_name="recall",
-        y_name="precision",
-        unit_square=True,
-    )
+    series = [_precision_series(name, curves[name]) for name in _shown(curves, counts)]
+    values = {name: curve.precision for name, curve in curves.items()}
+    # Averaged over all classes at each recall, as AP50 is: the mean's own mean is AP50.
+    return _class_chart("precision over recall", "recall", "precision", series, values, _area)
 
 
 def f1_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:
     """F1 over the score threshold of each class, and the mean over the classes; as :func:`precision_chart`."""
-    shown = _shown(curves, counts)
-    series = [Series(name, _from_0_to_1(curves[name].f1), curves[name].f1) for name in shown]
-    peaks = [_peak(curves[name]) for name in shown]
-    if len(curves) > 1:
-        mean = [_mean(column) for column in zip(*(curve.f1 for curve in curves.values()), strict=True)]
+    series = [Series(name, _from_0_to_1(curves[name].f1), curves[name].f1) for name in _shown(curves, counts)]
+    values = {name: curve.f1 for name, curve in curves.items()}
+    return _class_chart("F1 over the score threshold", "score threshold", "F1", series, values, _peak)
+
+
+def _class_chart(
+    title: str,
+    x_name: str,
+    y_name: str,
+    series: list[Series],
+    values: Mapping[str, Sequence[float]],
+    number: Callable[[Sequence[float]], str],
+) -> Chart:
+    """The lines of some classes and the mean of all, each with the number that its values come to."""
+    count = len(values) - len(series)
+    left_out = f"{count} classes with fewer objects are left out of the picture, not of the mean."
+    numbers = [number(values[line.name]) for line in series]
+    if len(values) > 1:
+        mean = [_mean(column) for column in zip(*values.values(), strict=True)]
         series.append(Series("mean of the classes", _from_0_to_1(mean), mean, style="mean"))
-        peaks.append(_peak(PrecisionCurve((), (), mean)))
+        numbers.append(number(mean))
     return make_chart(
-        "F1 over the score threshold",
+        title,
         series,
-        warning=_left_out(curves, shown),
-        last=peaks,
-        x_name="score threshold",
-        y_name="F1",
+        warning=left_out if count else "",
+        last=numbers,
+        x_name=x_name,
+        y_name=y_name,
         unit_square=True,
     )
 
@@ -115,15 +115,12 @@ def _shown(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> l
     return [name for name in curves if name in frequent]
 
 
-def _left_out(curves: Mapping[str, PrecisionCurve], shown: Sequence[str]) -> str:
-    count = len(curves) - len(shown)
-    return (
-        f"{count} classes with fewer objects are left out of the picture, not of the mean." if count else ""
-    )
+def _area(precision: Sequence[float]) -> str:
+    return f"{_mean(precision):.3f}"
 
 
-def _peak(curve: PrecisionCurve) -> str:
-    best = curve.best()
+def _peak(f1: Sequence[float]) -> str:
+    best = PrecisionCurve((), (), f1).best()
     return f"{best[0]:.3f} at {best[1]:.2f}" if best else "0"
 
 

@@ -18,12 +18,13 @@ from argusvl.core.strict_json import finite_number
 from argusvl.detection.measure.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
-    GalleryFile,
+    NO_GALLERY,
+    Gallery,
     load_calibrations,
     load_gallery,
     load_precision_recall,
 )
-from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures, source_of
+from argusvl.detection.report.pictures import GalleryItem, Picture, gallery_data, make_pictures, source_of
 from argusvl.detection.report.scored_curves import (
     PrecisionCurve,
     f1_chart,
@@ -53,10 +54,13 @@ KIND_MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class BoxData:
-    """What an evaluation says of boxes, classes and scores; ``calibration`` is by the name of the score."""
+    """What an evaluation says of boxes, classes and scores; ``calibration`` is by the name of the score, ``items`` are
+    the gallery's pictures.
+    """
 
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
-    gallery: GalleryFile = field(default_factory=GalleryFile)
+    gallery: Gallery = NO_GALLERY
+    items: Sequence[GalleryItem] = ()
     precision_recall: Mapping[str, PrecisionCurve] = field(default_factory=dict)
     calibration: Mapping[str, Reliability] = field(default_factory=dict)
     calibration_note: str = ""
@@ -92,9 +96,11 @@ def load_box_data(run: RunFolder) -> BoxData:
     # A training run measures the calibration of its scores itself.
     measured = (run.evaluated / CALIBRATION).is_file()
     calibration, note = load_calibrations(run.evaluated if measured else run.folder)
+    gallery, items = load_gallery(run.evaluated)
     return BoxData(
         per_class=_per_class(run, per_class),
-        gallery=load_gallery(run.evaluated),
+        gallery=gallery,
+        items=items,
         precision_recall=load_precision_recall(run.evaluated),
         calibration=calibration,
         calibration_note=note,
@@ -104,14 +110,14 @@ def load_box_data(run: RunFolder) -> BoxData:
 def box_sections(data: BoxData) -> list[Section]:
     """The classes within the overview, the pictures, the scores: each where there is anything to show."""
     environment = page_environment(__package__)
-    pictures, unusable = make_pictures(data.gallery.items, data.gallery.score_threshold)
+    pictures, unusable = make_pictures(data.items, data.gallery.score_threshold)
     for reason in unusable[:_MAX_WARNINGS]:
         logger.warning("a picture of the gallery is left out: %s", reason)
     if len(unusable) > _MAX_WARNINGS:
         logger.warning("so are %d others", len(unusable) - _MAX_WARNINGS)
     sections = [
         _classes(data, pictures, environment),
-        _pictures(data.gallery, pictures, unusable, environment),
+        _pictures(data, pictures, unusable, environment),
         _scores(data, environment),
     ]
     return [section for section in sections if section is not None]
@@ -141,16 +147,16 @@ def _classes(data: BoxData, pictures: Sequence[Picture], environment: Environmen
 
 
 def _pictures(
-    gallery: GalleryFile, pictures: Sequence[Picture], unusable: Sequence[str], environment: Environment
+    data: BoxData, pictures: Sequence[Picture], unusable: Sequence[str], environment: Environment
 ) -> Section | None:
-    if not gallery.items:
+    if not data.items:
         return None
     html = environment.get_template("pictures.html.jinja").render(
         pictures=pictures,
         unusable=unusable,
-        chosen=_how_chosen(gallery, pictures, len(unusable)),
+        chosen=_how_chosen(data, len(pictures), len(unusable)),
         kinds=KIND_MEANINGS,
-        gallery=gallery_data(pictures, gallery.score_threshold),
+        gallery=gallery_data(pictures, data.gallery.score_threshold),
     )
     style, script = (source_of(environment, name) for name in ("gallery.css", "gallery.js"))
     return Section("pictures", "Pictures", Markup(html), style, script)
@@ -175,21 +181,23 @@ def _scores(data: BoxData, environment: Environment) -> Section | None:
     return Section("scores", "Scores", Markup(html))
 
 
-def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int) -> str:
+def _how_chosen(data: BoxData, shown: int, unusable: int) -> str:
     """How many of how many pictures are shown, and which."""
-    shown, total = len(pictures), gallery.total
-    if shown < len(gallery.items) - unusable:
+    total, count = data.gallery.images_total, len(data.items)
+    if shown < count - unusable:
         return f"{shown} of {total} pictures: those with the most errors, as many as a page can carry."
     if shown >= total:
         return f"All {total} pictures, those with the most errors first."
-    return f"{shown} of {total} pictures ({gallery.note}), those with the most errors first."
+    worst = sum(one.chosen == "errors" for one in data.gallery.images)
+    spread = f"the {worst} with the most errors, and {count - worst} spread evenly over the others"
+    return f"{shown} of {total} pictures ({spread}), those with the most errors first."
 
 
 def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:
     if not isinstance(value, dict) or not all(isinstance(figures, dict) for figures in value.values()):
-        raise bad_value(
-            run.folder / SUMMARY_FILE, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}'
-        )
+        measured = run.figures.get("per_class") and (run.evaluated / FIGURES_FILE).is_file()
+        file = run.evaluated / FIGURES_FILE if measured else run.folder / SUMMARY_FILE
+        raise bad_value(file, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}')
     return {
         str(name): {
             key: figure

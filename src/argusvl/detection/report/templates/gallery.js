@@ -16,7 +16,7 @@
     ...picture, index, source: sources[index], truth: picture.truth.map(box), found: picture.found.map(box),
   }));
 
-  // ---- What became of each object: the same rules as visual/pairing.py ----
+  // ---- What became of each object: the same rules as measure/pairing.py ----
 
   const iou = (a, b) => {
     const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
