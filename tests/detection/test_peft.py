@@ -106,6 +106,14 @@ def train(task: DetectionTask, **options: Any) -> Path:
     return last
 
 
+def trained_and_resumed(make: Callable[[], DetectionTask], kept: Path) -> tuple[Path, dict[int, float]]:
+    """The last checkpoint of a run that went on from the one before; its first ``kept``, and that one's losses."""
+    last = train(make())
+    expected = losses(last.parent)
+    last.rename(kept)
+    return train(make(), resume=True), expected
+
+
 def stock(folder: Path) -> Qwen2_5_VLForConditionalGeneration:
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
 
@@ -259,13 +267,10 @@ def test_a_checkpoint_predicts_after_it_was_moved(checkpoint: Path, scenes: Path
     ids=["dora, averaged", "vera", "base in bfloat16"],
 )
 def test_a_run_resumes_to_the_same_losses(options: list[str], make_task: MakeTask, tmp_path: Path) -> None:
-    whole = train(make_task(*options, f"output_dir={tmp_path}/whole", "max_steps=4"))
-    parts = train(make_task(*options, f"output_dir={tmp_path}/parts", "max_steps=4"))
-    shutil.rmtree(parts)
-    parts = train(make_task(*options, f"output_dir={tmp_path}/parts", "max_steps=4"), resume=True)
-    assert losses(parts.parent) == losses(whole.parent) and len(losses(whole.parent)) == 4
+    whole, expected = trained_and_resumed(lambda: make_task(*options, "max_steps=4"), tmp_path / "kept")
+    assert losses(whole.parent) == expected and len(expected) == 4
     for name in ("qwen/adapter_model.safetensors", "model.safetensors"):
-        one, other = load_file(whole / name), load_file(parts / name)
+        one, other = load_file(whole / name), load_file(tmp_path / "kept" / name)
         assert all(torch.equal(one[key], other[key]) for key in one | other)
 
 
@@ -484,11 +489,8 @@ def test_a_base_in_few_bits_trains_resumes_and_merges(
     config.vision_config.hidden_size = 64  # its layers are in blocks of 64 values
     random_qwen(config, "sdpa").save_pretrained(base)
     options = [*peft_options(base=held), "bf16=auto", "max_steps=4", f"model_path={base}"]
-    whole = train(make_task(*options, f"output_dir={tmp_path}/whole"))
-    parts = train(make_task(*options, f"output_dir={tmp_path}/parts"))
-    shutil.rmtree(parts)
-    parts = train(make_task(*options, f"output_dir={tmp_path}/parts"), resume=True)
-    assert losses(parts.parent) == losses(whole.parent)
+    whole, expected = trained_and_resumed(lambda: make_task(*options), tmp_path / "kept")
+    assert losses(whole.parent) == expected
     found = Predictor.from_pretrained(whole).predict_detection(scenes.parent / "0.png", score_threshold=0.0)
     assert len(found[0])
     merged = ArgusForDetection.from_pretrained(whole)

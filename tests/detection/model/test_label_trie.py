@@ -148,11 +148,14 @@ def by_hand(model: Any, output: Any, ids: list[tuple[int, ...]]) -> list[int]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_decoder_chooses_as_a_slow_search_does(kit: Any, seed: int) -> None:
+    """Which asks for each query alone: no choice depends on what is chosen beside it."""
     model = kit.model(seed=seed).eval()
     trie, ids = trie_of(kit, HIERARCHY)
     output = output_of(kit, model)
     found = model.choose_description(output, IMAGE, QUERY, trie)
     assert found.tolist() == by_hand(model, output, ids)
+    nobody = torch.zeros(0, dtype=torch.long)
+    assert model.choose_description(output, nobody, nobody, trie).shape == (0,)
 
 
 def test_queries_that_would_say_it_anyway_say_the_same_openly(kit: Any) -> None:
@@ -169,34 +172,6 @@ def test_queries_that_would_say_it_anyway_say_the_same_openly(kit: Any) -> None:
     vocabulary = [(*row, end) for row in (*others, *said)]
     found = model.choose_description(output, IMAGE, QUERY, LabelTrie.build(vocabulary))
     assert [list(vocabulary[n][:5]) for n in found.tolist()] == said
-
-
-def test_a_choice_does_not_depend_on_what_is_chosen_beside_it(kit: Any) -> None:
-    model = kit.model(seed=1).eval()
-    trie, _ = trie_of(kit, HIERARCHY)
-    output = output_of(kit, model)
-    together = model.choose_description(output, IMAGE, QUERY, trie).tolist()
-    alone = [
-        int(model.choose_description(output, IMAGE[k : k + 1], QUERY[k : k + 1], trie))
-        for k in range(len(IMAGE))
-    ]
-    assert together == alone
-    nobody = torch.zeros(0, dtype=torch.long)
-    assert model.choose_description(output, nobody, nobody, trie).shape == (0,)
-
-
-def test_the_decoder_stops_where_nothing_is_left_to_decide(kit: Any) -> None:
-    model = kit.model().eval()
-    output = output_of(kit, model)
-    calls: list[int] = []
-    model.qwen.lm_head.register_forward_pre_hook(lambda _module, args: calls.append(len(args[0])))
-    end = kit.processor.end_token_id
-    only = LabelTrie.build([(5, 6, 7, 8, 9, end)])
-    assert model.choose_description(output, IMAGE, QUERY, only).tolist() == [0] * len(IMAGE)
-    assert calls == []
-    two = LabelTrie.build([(5, 6, 7, 8, 9, end), (5, 7, 7, 7, 7, 7, end)])
-    model.choose_description(output, IMAGE, QUERY, two)
-    assert len(calls) == 2
 
 
 def test_descriptions_that_differ_only_after_the_last_position_are_refused(kit: Any) -> None:

@@ -177,8 +177,13 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("parts", [("language", "vision", "head"), ("language",), ("vision",), ("head",)])
-@pytest.mark.parametrize("queries", FORMS)
+@pytest.mark.parametrize(
+    ("queries", "parts"),
+    [
+        *((queries, ("language", "vision", "head")) for queries in FORMS),
+        *(("proposals", (part,)) for part in ("language", "vision", "head")),
+    ],
+)
 def test_checkpointed_layers_change_nothing(kit: Any, queries: str, parts: tuple[str, ...]) -> None:
     batch = kit.collate(
         kit.sample(kit.scene(0, (84, 56)), kit.scene(2, (56, 84))), kit.sample(kit.scene(1, (56, 56)))

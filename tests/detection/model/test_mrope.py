@@ -41,52 +41,31 @@ BATCHES = (
 )
 
 
-def positions_seen(model: Any, call: Any) -> Tensor:
-    """Position ids that reach the rotary embedding of the language model in a call."""
-    seen: list[Tensor] = []
-    rotary = model.qwen.model.language_model.rotary_emb
-    handle = rotary.register_forward_pre_hook(
-        lambda _module, args, kwargs: seen.append(kwargs.get("position_ids", args[-1])), with_kwargs=True
-    )
-    with torch.no_grad():
-        call()
-    handle.remove()
-    assert len(seen) == 1
-    return seen[0]
-
-
 def stock_arguments(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in STOCK_ARGUMENTS}
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_positions_are_those_that_the_stock_model_computes(kit: Any, name: str) -> None:
-    model, batch = kit.model(), make_batch(kit, name)
-    ours = positions_seen(model, lambda: model(**batch))
-    theirs = positions_seen(model, lambda: model.qwen(**stock_arguments(batch), use_cache=False))
+def test_positions_and_logits_at_real_tokens_are_those_of_the_stock_model(kit: Any, name: str) -> None:
+    model, batch = kit.model().eval(), make_batch(kit, name)
+    language, positions, hidden = model.qwen.model.language_model, list[Tensor](), list[Tensor]()
+    language.rotary_emb.register_forward_pre_hook(
+        lambda _module, args, kwargs: positions.append(kwargs.get("position_ids", args[-1])), with_kwargs=True
+    )
+    language.norm.register_forward_hook(lambda _module, _args, output: hidden.append(output))
+    with torch.no_grad():
+        model(**batch)
+        logits = model.qwen.lm_head(hidden[0])
+        expected = model.qwen(**stock_arguments(batch), use_cache=False).logits
+    ours, theirs = positions
     real = batch["attention_mask"].bool()
     assert ours.shape[0] == 3 and torch.equal(ours[:, real], theirs[:, real])
     if name != "no image":
         # Height and width positions part from time's inside an image: 1-D positions would not do.
         inside = batch["mm_token_type_ids"].bool()
         assert not torch.equal(ours[0, inside], ours[1, inside])
-
-
-@pytest.mark.parametrize("name", BATCHES)
-def test_logits_at_real_tokens_are_those_of_the_stock_model(kit: Any, name: str) -> None:
-    model, batch = kit.model().eval(), make_batch(kit, name)
-    hidden: list[Tensor] = []
-    handle = model.qwen.model.language_model.norm.register_forward_hook(
-        lambda _module, _args, output: hidden.append(output)
-    )
-    with torch.no_grad():
-        model(**batch)
-        handle.remove()
-        ours = model.qwen.lm_head(hidden[0])
-        theirs = model.qwen(**stock_arguments(batch), use_cache=False).logits
-    real = batch["attention_mask"].bool()
-    assert theirs[real].std() > 0.1
-    torch.testing.assert_close(ours[real], theirs[real], rtol=1e-4, atol=1e-5)
+    assert expected[real].std() > 0.1
+    torch.testing.assert_close(logits[real], expected[real], rtol=1e-4, atol=1e-5)
 
 
 def test_the_language_terms_are_the_stock_loss(kit: Any) -> None:

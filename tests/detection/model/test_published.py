@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from argusvl.detection.model.architecture import PUBLISHED
+from argusvl.detection.model.architecture import PUBLISHED, rope_parameters
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_qwen_config
 from argusvl.detection.model.modeling import ArgusForDetection
@@ -31,6 +31,15 @@ def test_the_stock_part_has_as_many_parameters_as_published(name: str) -> None:
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration(PUBLISHED[name].config())
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(
+    ("head_size", "section"), [(128, [16, 24, 24]), (32, [4, 6, 6]), (16, [2, 3, 3]), (8, [2, 1, 1])]
+)
+def test_positions_share_a_heads_dimensions_as_in_the_published_models(
+    head_size: int, section: list[int]
+) -> None:
+    assert rope_parameters(head_size)["mrope_section"] == section
 
 
 @pytest.mark.parametrize("name", ["3B", "7B"])

@@ -28,11 +28,6 @@ def fitting(predictor: Predictor, texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(t for t in texts if len(predictor.processor.encode(t)) < limit)
 
 
-@pytest.fixture
-def predictor(tiny_checkpoint: Path) -> Predictor:
-    return Predictor.from_pretrained(tiny_checkpoint)
-
-
 def with_assets(predictor: Predictor, **changes: Any) -> Predictor:
     predictor.assets = replace(predictor.assets, **changes)
     return predictor

@@ -20,11 +20,6 @@ from argusvl.detection.predict.inference import RecordQuestions, evaluate_record
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 
 
-@pytest.fixture
-def predictor(tiny_checkpoint: Path) -> Predictor:
-    return Predictor.from_pretrained(tiny_checkpoint)
-
-
 def questions_of(predictor: Predictor, scenes: Path, **changes: Any) -> RecordQuestions:
     return RecordQuestions(RecordFile(scenes), predictor.processor, predictor.assets.limits, **changes)
 
@@ -81,6 +76,10 @@ def test_a_model_that_knows_the_truth_scores_one(predictor: Predictor, scenes: P
     assert len(oracle.described) == 12  # only what the truth claims
     assert result.images == ("0.png", "1.png", "2.png", "3.png", "4.png", "5.png")
     assert [p.image_size for p in result.predictions][:3] == [(160, 120), (120, 160), (200, 90)]
+    matched = result.matched
+    assert (matched.num_images, matched.num_objects, int(matched.correct.sum())) == (6, 12, 12)
+    assert matched.correct.tolist() == (matched.scores > 0.5).tolist()
+    assert (matched.type_logits.argmax(1) == matched.types).all() and len(matched.types) == 12
 
 
 def test_wrong_descriptions_lower_caption_exact_alone(predictor: Predictor, scenes: Path) -> None:
@@ -184,12 +183,3 @@ def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: 
         assert shown.labels == raw.labels and (shown.label_scores > raw.label_scores).all()
         # What is described is decided by the score that is shown.
         assert all(c is not None for c, s in zip(shown.captions or (), shown.scores, strict=True) if s >= 0.5)
-
-
-def test_matches_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
-    questions = questions_of(predictor, scenes)
-    result = evaluate_records(Oracle(questions), questions, labels=LABELS, vocabulary="open", batch_size=2)  # type: ignore[arg-type]
-    matched = result.matched
-    assert (matched.num_images, matched.num_objects, int(matched.correct.sum())) == (6, 12, 12)
-    assert matched.correct.tolist() == (matched.scores > 0.5).tolist()
-    assert (matched.type_logits.argmax(1) == matched.types).all() and len(matched.types) == 12

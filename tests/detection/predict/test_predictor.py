@@ -32,11 +32,6 @@ LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 
 
 @pytest.fixture
-def predictor(tiny_checkpoint: Path) -> Predictor:
-    return Predictor.from_pretrained(tiny_checkpoint)
-
-
-@pytest.fixture
 def pictures(scenes: Path) -> list[Path]:
     return [scenes.parent / f"{k}.png" for k in range(6)]
 
