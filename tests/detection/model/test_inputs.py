@@ -24,12 +24,6 @@ def check(kit: Any, batch: dict[str, Any]) -> Any:
     return checked_images(*(batch[name] for name in names), kit.qwen_config())
 
 
-def test_what_the_collator_makes_passes(kit: Any, batch: dict[str, Any]) -> None:
-    check_shapes(batch)
-    values, grid = check(kit, batch)
-    assert values is batch["pixel_values"] and grid is batch["image_grid_thw"]
-
-
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,15 +169,6 @@ def test_a_batch_without_a_picture_has_the_same_gradients_to_share(kit: Any) -> 
     text = kit.collate(kit.sample(kit.scene(3)))
     assert "pixel_values" not in text or text["pixel_values"] is None
     assert set(gradients(model, text)) == names
-
-
-def test_it_is_saved_and_loaded_with_its_weights(kit: Any, tmp_path: Path) -> None:
-    model, batch = seeing(kit.model()), batch_of(kit)
-    model.save_pretrained(tmp_path)
-    loaded = ArgusForDetection.from_pretrained(tmp_path)
-    loaded.loss_settings = model.loss_settings
-    assert loaded.config.second_eye == NAME
-    assert torch.equal(said(model.eval(), batch), said(loaded, batch))
 
 
 def test_half_precision_sees_much_the_same(kit: Any) -> None:
