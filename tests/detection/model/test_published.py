@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ PARAMETERS = {"3B": 3_754_622_976, "7B": 8_292_166_656, "32B": 33_452_718_336, "
 """As the published weights' headers say."""
 
 
+@functools.cache
 def on_meta(name: str) -> ArgusForDetection:
     with torch.device("meta"):
         return ArgusForDetection(ArgusDetectionConfig(PUBLISHED[name].config()))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ["32B", "72B"])
 def test_the_stock_part_has_as_many_parameters_as_published(name: str) -> None:
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration(PUBLISHED[name].config())

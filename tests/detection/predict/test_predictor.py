@@ -22,8 +22,6 @@ from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, ImageE
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.records import RecordFile, Scene
 from argusvl.detection.measure.calibration import Calibration
-from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
 from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.checkpoint import DetectionAssets, load_teacher_pool
 from argusvl.run.checkpoints import BestCheckpoint, write_best
@@ -312,17 +310,6 @@ def test_a_written_answer_becomes_boxes_in_the_callers_pixels(
 
     ids = ids[:-12]  # as a length limit would cut it
     assert not predictor.predict_text(pictures[0])[0].complete
-
-
-def test_a_model_without_a_head_writes_text_and_refuses_boxes(damaged: Path, pictures: list[Path]) -> None:
-    qwen = load_qwen(damaged / "qwen")
-    ArgusForDetection(
-        ArgusDetectionConfig(qwen_config=qwen.config, detection_enabled=False), qwen
-    ).save_pretrained(damaged)
-    predictor = Predictor.from_pretrained(damaged)
-    with pytest.raises(ModelError, match="no detection head"):
-        predictor.predict_detection(pictures[0])
-    assert len(predictor.predict_text(pictures[0], max_new_tokens=2)) == 1
 
 
 def _truncate(file: Path) -> None:

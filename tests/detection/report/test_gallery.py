@@ -68,9 +68,7 @@ def test_errors_alone_never_fill_the_gallery() -> None:
 
 def test_predictions_below_the_threshold_are_kept_for_the_slider_and_not_counted() -> None:
     faint = found((BOX, 0.2, "screw", "screw/tight"), (AWAY, 0.01, "screw", None))
-    gallery = make_gallery(
-        evaluation((faint, [(BOX, "screw/tight")])), "x", vocabulary="open", score_threshold=0.3
-    )
+    gallery = make_gallery(evaluation((faint, [(BOX, "screw/tight")])), "x", vocabulary="open")
     assert [p.score for p in gallery.images[0].predictions] == [0.2]
     assert gallery.kinds == {"screw": {"missed": 1}}
 

@@ -44,13 +44,12 @@ def make_gallery(
     vocabulary: Vocabulary,
     folder: str | Path | None = None,
     count: int = GALLERY_IMAGES,
-    score_threshold: float = SCORE_THRESHOLD,
 ) -> Gallery:
     """The content of ``gallery.json``.
 
     It shows the images with the most errors, and as many as are left spread evenly over the others, so that it does
     not show failures alone; of each ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over
-    all images, at the threshold: ``kinds``, what became of the objects
+    all images, from :data:`SCORE_THRESHOLD` on: ``kinds``, what became of the objects
     (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of those with a box of their own, which class
     was given to each class; ``misdescribed``, the most frequent wrong descriptions.
 
@@ -61,11 +60,10 @@ def make_gallery(
         folder: Where the gallery will lie: images below it are named relative to it, so that both can be moved
             together; others absolutely.
         count: How many images.
-        score_threshold: From where predictions count as such.
     """
     truths = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
     paired = [
-        pair_up(t, _predicted_boxes(p.above(score_threshold)))
+        pair_up(t, _predicted_boxes(p.above(SCORE_THRESHOLD)))
         for t, p in zip(truths, evaluation.predictions, strict=True)
     ]
     images = []
@@ -85,7 +83,7 @@ def make_gallery(
         if pair.truth and pair.predicted and pair.kind == "misdescribed"
     )
     return Gallery(
-        score_threshold=score_threshold,
+        score_threshold=SCORE_THRESHOLD,
         images_total=len(evaluation.images),
         kinds=_counted((pair.class_name, pair.kind) for pair in every),
         confusion=_counted(
