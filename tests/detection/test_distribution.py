@@ -31,8 +31,6 @@ IN_PHASES = "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, ra
 SHARDED = "trainer_arguments.fsdp=true"
 
 CASES: dict[str, tuple[str, ...]] = {
-    "padded": (),
-    "packed": ("collator_type=packed",),
     # A rank then meets batches without any image, object or teacher, while the other has them.
     "one sample a rank": ("per_device_train_batch_size=1", "max_steps=8"),
     "accumulated, averaged, clipped": (

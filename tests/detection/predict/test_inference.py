@@ -13,15 +13,18 @@ from torch import Tensor
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.measure.calibration import Calibration
-from argusvl.detection.measure.evaluation import Evaluation
 from argusvl.detection.predict import Predictor
-from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
+from argusvl.detection.predict.inference import HeadEvaluation, RecordQuestions, evaluate_records
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 
 
 def questions_of(predictor: Predictor, scenes: Path, **changes: Any) -> RecordQuestions:
     return RecordQuestions(RecordFile(scenes), predictor.processor, predictor.assets.limits, **changes)
+
+
+def evaluated(model: Any, questions: RecordQuestions, **how: Any) -> HeadEvaluation:
+    return evaluate_records(model, questions, labels=LABELS, vocabulary="open", **{"batch_size": 2, **how})
 
 
 class Oracle(torch.nn.Module):
@@ -69,7 +72,7 @@ class Oracle(torch.nn.Module):
 def test_a_model_that_knows_the_truth_scores_one(predictor: Predictor, scenes: Path, batch_size: int) -> None:
     questions = questions_of(predictor, scenes)
     oracle = Oracle(questions)
-    result = evaluate_records(oracle, questions, labels=LABELS, vocabulary="open", batch_size=batch_size)  # type: ignore[arg-type]
+    result = evaluated(oracle, questions, batch_size=batch_size)
     figures = result.figures
     assert figures.scalars() == pytest.approx(dict.fromkeys(figures.scalars(), 1.0))
     assert (figures.images, figures.objects) == (6, 12)
@@ -84,9 +87,7 @@ def test_a_model_that_knows_the_truth_scores_one(predictor: Predictor, scenes: P
 
 def test_wrong_descriptions_lower_caption_exact_alone(predictor: Predictor, scenes: Path) -> None:
     questions = questions_of(predictor, scenes)
-    result = evaluate_records(
-        Oracle(questions, wrong=3), questions, labels=LABELS, vocabulary="open", batch_size=2
-    )  # type: ignore[arg-type]
+    result = evaluated(Oracle(questions, wrong=3), questions)
     assert result.figures.caption_exact == pytest.approx(9 / 12)
     assert result.figures.recall == pytest.approx(1)
 
@@ -94,13 +95,9 @@ def test_wrong_descriptions_lower_caption_exact_alone(predictor: Predictor, scen
 def test_captions_can_be_left_out_or_asked_for_by_score(predictor: Predictor, scenes: Path) -> None:
     questions = questions_of(predictor, scenes)
     silent = Oracle(questions)
-    result = evaluate_records(
-        silent, questions, labels=LABELS, vocabulary="open", batch_size=2, captions=False
-    )  # type: ignore[arg-type]
+    result = evaluated(silent, questions, captions=False)
     assert silent.described == [] and np.isnan(result.figures.caption_exact)
-    found = evaluate_records(
-        predictor.model, questions, labels=LABELS, vocabulary="open", batch_size=2, describe_above=0.0
-    )
+    found = evaluated(predictor.model, questions, describe_above=0.0)
     assert all(c is not None for p in found.predictions for c in p.captions or [None])
 
 
@@ -108,14 +105,12 @@ def test_evaluation_leaves_no_trace(predictor: Predictor, scenes: Path) -> None:
     model = predictor.model.train()
     model.qwen.model.visual.eval()  # frozen on purpose
     modes = [m.training for m in model.modules()]
-    random.seed(1)
-    np.random.seed(1)
-    torch.manual_seed(1)
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(1)
     expected = random.random(), np.random.rand(), torch.rand(1)
-    random.seed(1)
-    np.random.seed(1)
-    torch.manual_seed(1)
-    evaluate_records(model, questions_of(predictor, scenes), labels=LABELS, vocabulary="open", batch_size=2)
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(1)
+    evaluated(model, questions_of(predictor, scenes))
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
     assert [m.training for m in model.modules()] == modes
     assert all(p.grad is None for p in model.parameters())
@@ -127,8 +122,7 @@ def test_evaluation_leaves_no_trace(predictor: Predictor, scenes: Path) -> None:
 
 def test_batches_and_workers_do_not_change_the_figures(predictor: Predictor, scenes: Path) -> None:
     def figures(**how: Any) -> dict[str, float]:
-        questions = questions_of(predictor, scenes)
-        result = evaluate_records(predictor.model, questions, labels=LABELS, vocabulary="open", **how)
+        result = evaluated(predictor.model, questions_of(predictor, scenes), **how)
         scores = [float(s) for p in result.predictions for s in p.scores]
         return result.figures.scalars() | {str(k): s for k, s in enumerate(scores)}
 
@@ -154,26 +148,15 @@ def test_a_bad_record_is_named(predictor: Predictor, scenes: Path, tmp_path: Pat
     broken = tmp_path / "val.jsonl"
     broken.write_text('{"images": ["gone.png"], "objects": []}\n')
     with pytest.raises(DataError, match=r"gone\.png"):
-        evaluate_records(
-            predictor.model, questions_of(predictor, broken), labels=LABELS, vocabulary="open", batch_size=1
-        )
+        evaluated(predictor.model, questions_of(predictor, broken))
 
 
 def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: Path) -> None:
-    def evaluated(calibration: Calibration | None) -> Evaluation:
-        questions = questions_of(predictor, scenes)
-        return evaluate_records(
-            predictor.model,
-            questions,
-            labels=LABELS,
-            vocabulary="open",
-            batch_size=4,
-            describe_above=0.5,
-            calibration=calibration,
-        )
-
     calibration = Calibration(0.8, 6.0, 1.0, 0.5, 9, 99)
-    before, after = evaluated(None), evaluated(calibration)
+    before, after = (
+        evaluated(predictor.model, questions_of(predictor, scenes), describe_above=0.5, calibration=one)
+        for one in (None, calibration)
+    )
     assert after.figures.scalars() == before.figures.scalars()
     for name in ("scores", "correct", "images", "types"):
         np.testing.assert_array_equal(getattr(after.matched, name), getattr(before.matched, name))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -66,6 +67,11 @@ def full(label: str = "挡风板/已安装") -> ReportData:
     )
 
 
+@functools.cache
+def rendered(label: str = "挡风板/已安装") -> str:
+    return render_report(full(label))
+
+
 def with_gallery(items: list[GalleryItem], total: int = 0) -> ReportData:
     boxes = BoxData(gallery=replace(NO_GALLERY, images_total=total), items=items)
     return ReportData("run", sections=box_sections(boxes))
@@ -117,7 +123,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_says_what_it_was_given() -> None:
-    page = Tags(render_report(full()))
+    page = Tags(rendered())
     assert page.open == []
     text = " ".join(page.texts)
     for expected in (
@@ -138,7 +144,7 @@ def test_the_page_is_well_formed_and_says_what_it_was_given() -> None:
 
 
 def test_nothing_is_fetched_from_anywhere() -> None:
-    html = render_report(full())
+    html = rendered()
     assert "://" not in html.replace('"http://www.w3.org/2000/svg"', "")  # a name, not an address
     assert all(link.startswith(("data:", "#")) for link in Tags(html).links)
     assert all(target.startswith("data:") for target in re.findall(r"url\(\s*['\"]?([^)'\"]*)", html))
@@ -147,7 +153,7 @@ def test_nothing_is_fetched_from_anywhere() -> None:
 
 
 def test_only_the_report_s_own_scripts_may_run() -> None:
-    page = Tags(render_report(full(HOSTILE)))
+    page = Tags(rendered(HOSTILE))
     assert [kind for kind, _ in page.scripts].count("") == 4
     for kind, source in page.scripts:
         if kind == "application/json":
@@ -159,7 +165,7 @@ def test_only_the_report_s_own_scripts_may_run() -> None:
 
 
 def test_texts_of_users_are_never_markup() -> None:
-    own, hostile = Tags(render_report(full())), Tags(render_report(full(HOSTILE)))
+    own, hostile = Tags(rendered()), Tags(rendered(HOSTILE))
     assert hostile.open == []
     assert hostile.names == own.names
     assert any(HOSTILE in text for text in hostile.texts)
