@@ -344,7 +344,7 @@ def test_a_run_is_trained_and_used(make_task: MakeTask, data: Path, overrides: t
     given |= dict(word.split("=", 1) for word in (*QUICK, "save_steps=2", *overrides))
     task = make_task(*(f"{key}={value}" for key, value in given.items()))
     result = run_training(task, task.config)
-    if task.config.training.report_to:
+    if task.config.infrastructure.report_to:
         events = EventAccumulator(str(result.output_dir / "tensorboard")).Reload()
         drawn = events.Tags()
         assert CURVES | {"eval/AP", "eval/AP50", "eval/AP75"} <= set(drawn["scalars"])
