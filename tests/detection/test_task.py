@@ -328,6 +328,7 @@ CURVES = {
     [
         (
             *("bf16=true", "gradient_checkpointing=true", "report_to=[tensorboard]", "teacher_ratio=1"),
+            "per_device_train_batch_size=4",  # objects and teachers in every step
             *("detection_assignment=several_to_one", "detection_nms_iou=0.6"),
         ),
         ("bf16=true", "detection_queries=learned", "ema_decay=0.9"),
