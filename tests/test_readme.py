@@ -37,6 +37,9 @@ def test_figures_are_those_of_the_result_files() -> None:
         if one["what"].startswith("as `argus init` writes it") and one["set"] == "cards":
             assert f"{one['test']['AP50']:.3f}" in row("playing cards")
             assert f"{one['steps']} steps" in row("playing cards")
+    for one in result("2026-11-27-cards-figure-argus_tiny")["runs"]:
+        assert f"{one['steps']} steps" in row("playing cards")
+        assert f"{one['test']['AP50']:.3f}" in row("playing cards")
     for one in result("2026-11-27-bccd-figure-argus_tiny")["runs"]:
         assert f"{one['steps']} steps" in row("BCCD")
         assert f"{one['test']['AP50']:.3f} and {one['test']['AP']:.3f}" in row("BCCD")
