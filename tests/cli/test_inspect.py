@@ -202,9 +202,11 @@ def test_memory_of_a_checkpoint_by_strategy(
 
 
 def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
-    repository: Path, capsys: pytest.CaptureFixture[str]
+    repository: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = repository / "configs/qwen25_vl_3b_lora_24gib.yaml"
+    shipped = (repository / "configs/qwen25_vl_3b_lora_24gib.yaml").read_text("utf-8")
+    config = tmp_path / "lora.yaml"
+    config.write_text(shipped.replace("models/Qwen2.5-VL-3B-Instruct", str(tiny_checkpoint / "qwen")), "utf-8")
     assert run(["inspect", "memory", str(config), "--tokens", "128", "--image-tokens", "16", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["configured"] == "LoRA 16, checkpointing"
 
