@@ -87,6 +87,9 @@ def test_watch_takes_a_run_that_has_hardly_begun_and_refuses_what_is_none(
     (tmp_path / "empty").mkdir()
     assert run(["doctor", "watch", str(tmp_path / "empty")]) == 2
     assert "output_dir" in capsys.readouterr().err
+    (tmp_path / "young" / "events.jsonl").write_bytes(b"\x00\xff\n" * 40)
+    assert run(["doctor", "watch", str(tmp_path / "young"), "--once"]) == 2
+    assert "no line of it can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("expression", [" + ".join(["x"] * 20_000), "-" * 20_000 + "1", "(" * 20_000])

@@ -206,7 +206,9 @@ def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
 ) -> None:
     shipped = (repository / "configs/qwen25_vl_3b_lora_24gib.yaml").read_text("utf-8")
     config = tmp_path / "lora.yaml"
-    config.write_text(shipped.replace("models/Qwen2.5-VL-3B-Instruct", str(tiny_checkpoint / "qwen")), "utf-8")
+    config.write_text(
+        shipped.replace("models/Qwen2.5-VL-3B-Instruct", str(tiny_checkpoint / "qwen")), "utf-8"
+    )
     assert run(["inspect", "memory", str(config), "--tokens", "128", "--image-tokens", "16", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["configured"] == "LoRA 16, checkpointing"
 

@@ -65,6 +65,18 @@ def test_a_folder_is_searched_and_pictures_are_drawn(
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_link_to_what_is_not_there_is_refused_by_name(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    shutil.copy(photos / "0.png", folder / "a.png")
+    (folder / "b.png").symlink_to(tmp_path / "nowhere.png")
+    assert run(["predict", str(tiny_checkpoint), str(folder), *EVERYTHING]) == 1
+    out, err = capsys.readouterr()
+    assert len(lines(out)) == 1 and f"{folder / 'b.png'}: no such image" in err
+
+
 def test_other_labels_and_no_captions(
     tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +38,24 @@ class Restless(nn.Module):
         return self.head(inputs + 0.01 * chance)
 
 
+class Carrying(nn.Module):
+    """Keeps its hidden state, a running mean and what it was called with where no buffer is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTM(8, 8, batch_first=True)
+        self.head = nn.Linear(8, 3)
+        self.state: Any = None
+        self.mean, self.lengths = torch.zeros(8), list[int]()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        out, state = self.cell(inputs[:, None], self.state)
+        self.state = tuple(one.detach() for one in state)
+        self.mean.mul_(0.9).add_(out.detach().mean((0, 1)))
+        self.lengths.append(len(inputs))
+        return self.head(out[:, 0] + self.mean) * (1 + 0.1 * len(self.lengths))
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "dropout": lambda: nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3)),
     "batch-norm": lambda: nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3)),
@@ -49,19 +68,20 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "in-place": lambda: nn.Sequential(nn.Linear(8, 16), nn.ReLU(inplace=True), nn.Linear(16, 3)),
     "restless": Restless,
+    "carrying": Carrying,
 }
 
 State = tuple[list[float], dict[str, Tensor], Tensor, float, float]
 
 
-def run(build: Callable[[], nn.Module], watched: bool, broken_at: int) -> State:
+def run(build: Callable[[], nn.Module], watched: bool, broken_at: int, probe: bool = False) -> State:
     """16 steps, with an evaluation now and then; beyond the probe at step 12."""
     torch.manual_seed(0)
     random.seed(0)
     np.random.seed(0)
     model = build()
     optimizer = torch.optim.AdamW(model.parameters(), 0.01)
-    watch = Watch(model, optimizer, source=False) if watched else None
+    watch = Watch(model, optimizer, source=False, probe=probe) if watched else None
     losses = []
     for step in range(1, 17):
         inputs = torch.randn(12, 8)
@@ -88,10 +108,11 @@ def run(build: Callable[[], nn.Module], watched: bool, broken_at: int) -> State:
 
 
 @pytest.mark.parametrize("broken_at", [0, 14])
+@pytest.mark.parametrize("probe", [False, True])
 @pytest.mark.parametrize("name", MODELS)
-def test_training_is_the_same_bit_for_bit(name: str, broken_at: int) -> None:
+def test_training_is_the_same_bit_for_bit(name: str, probe: bool, broken_at: int) -> None:
     losses, state, chance, *others = run(MODELS[name], False, broken_at)
-    losses_there, state_there, chance_there, *others_there = run(MODELS[name], True, broken_at)
+    losses_there, state_there, chance_there, *others_there = run(MODELS[name], True, broken_at, probe)
     np.testing.assert_array_equal(losses, losses_there)
     assert list(state) == list(state_there)
     for key, value in state.items():

@@ -328,6 +328,7 @@ def test_an_odd_model_is_watched_and_nothing_is_found(name: str) -> None:
     ("given", "what"),
     [
         ({"model": "resnet"}, "what is to be watched is 'resnet'"),
+        ({"model": torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))}, "is scripted, and takes no hooks"),
         ({"optimizer": ["sgd"]}, "'sgd' is no optimizer"),
         ({"frozen": 3}, "frozen is 3"),
         ({"frozen": ["body", "heed.bias"]}, "no parameter is called 'heed.bias'; did you mean 'head.bias'?"),

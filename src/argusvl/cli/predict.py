@@ -161,7 +161,12 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found[path] = None
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        inside = sorted(
+            p
+            for p in path.rglob("*")
+            # A link to what is not there is an image that cannot be read, and is told as one.
+            if p.suffix.lower() in IMAGE_SUFFIXES and (p.is_file() or not p.exists())
+        )
         if not inside:
             raise ArgusError(
                 "the folder holds no image",

@@ -564,6 +564,9 @@ def _unwrapped(model: Any) -> nn.Module:
     if not isinstance(model, nn.Module):
         what = f"what is to be watched is {model!r:.80}"
         raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        what = "what is to be watched is scripted, and takes no hooks"
+        raise ArgusError(what, where="Watch(model, …)", remedy="give the module that it was scripted from")
     inner: nn.Module = model
     while True:
         within = getattr(inner, "_orig_mod", None)

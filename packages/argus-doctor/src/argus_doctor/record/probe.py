@@ -16,6 +16,8 @@ from argus_doctor.record.tensors import is_finite, tensors_in
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 _MOST_INPUTS = 4
+_OF_MODULES = frozenset(vars(nn.Module()))
+"""What every module keeps: weights, buffers, hooks."""
 
 
 @contextlib.contextmanager
@@ -23,9 +25,10 @@ def undisturbed(model: nn.Module, call: Call) -> Iterator[Callable[..., Any]]:
     """A function that calls the model in evaluation mode and leaves nothing behind.
 
     It computes with copies of weights and buffers, so that what a model changes in ``forward`` (running statistics, a
-    momentum encoder) is changed in the copies; modes and the states of chance are put back.
+    momentum encoder) is changed in the copies; modes, what modules keep in attributes of their own (a hidden state,
+    a count) and the states of chance are put back.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    kept = [(vars(module), dict(vars(module))) for module in model.modules()]
     tensors = {name: one.detach().clone() for name, one in model.named_parameters(remove_duplicate=True)}
     tensors |= {name: one.detach().clone() for name, one in model.named_buffers(remove_duplicate=True)}
     devices = {one.device.index for _, one in tensors_in([list(call[0]), call[1]]) if one.is_cuda}
@@ -36,14 +39,16 @@ def undisturbed(model: nn.Module, call: Call) -> Iterator[Callable[..., Any]]:
 
     try:
         with torch.random.fork_rng(devices=sorted(devices)), torch.no_grad():
-            for module, _ in modes:
-                module.training = False
+            for now, before in kept:
+                now |= {name: _cloned(value) for name, value in before.items() if name not in _OF_MODULES}
+                now["training"] = False
             yield run
     finally:
         random.setstate(python)
         np.random.set_state(arrays)
-        for module, mode in modes:
-            module.training = mode
+        for now, before in kept:
+            now.clear()
+            now |= before
 
 
 def first_module_not_finite(model: nn.Module, call: Call) -> str | None:
@@ -123,6 +128,17 @@ def _with_another(run: Callable[..., Any], call: Call, old: Tensor, new: Tensor)
 
 def _numbers(output: Any) -> list[Tensor]:
     return [one for _, one in tensors_in(output) if one.is_floating_point()]
+
+
+def _cloned(value: Any) -> Any:
+    """A copy of its tensors and of what holds them, so that neither is changed in place; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value if isinstance(value, nn.Parameter) else value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(map(_cloned, value))
+    if type(value) is dict:
+        return {key: _cloned(one) for key, one in value.items()}
+    return value
 
 
 def _same(first: Tensor, second: Tensor) -> bool:
