@@ -75,6 +75,9 @@ def test_more_effort_is_made_for_recall_and_too_little_recall_is_told(
     monkeypatch.setattr(logging.getLogger("argusvl"), "propagate", True)
     monkeypatch.setattr(lance_index, "_LEAST_EFFORT", 2)
     monkeypatch.setattr(lance_index, "_SAMPLE", 100)
+    # Threads build the graph, never twice the same one: with few links, each of them needs some effort.
+    monkeypatch.setattr(lance_index, "_LINKS", 12)
+    monkeypatch.setattr(lance_index, "_EFFORT_OF_BUILDING", 24)
     rng = np.random.default_rng(3)
     scattered = rng.standard_normal((1500, 128)).astype(np.float32)  # no clusters: hard for a graph
     index = LanceIndex.build(scattered, tmp_path / "index")
