@@ -84,9 +84,9 @@ def list_runs(folder: Path) -> list[Listed]:
 
 def _listed(folder: Path) -> Listed:
     steps = [step for step, _ in list_checkpoints(folder)]
-    steps += [e["step"] for e in read_events(folder) if isinstance(e.get("step"), int)]
     figures: dict[str, float] = {}
     try:
+        steps += [e["step"] for e in read_events(folder) if isinstance(e.get("step"), int)]
         best = read_best(folder)
         state = state_of(folder)
         if best is not None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from argusvl.core.appending import read_objects
-from argusvl.core.files import open_to_append
+from argusvl.core.errors import DataError
+from argusvl.core.files import open_to_append, read_bytes
 from argusvl.core.logging import get_logger
 from argusvl.run.layout import EVENTS_FILE
 from argusvl.run.lock import is_moved
@@ -49,11 +49,25 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
 
 
 def last_turn(run: Path) -> dict[str, Any] | None:
-    """The last event by which a run began, went on or stopped; ``None`` where it has kept none."""
+    """The last event by which a run began, went on or stopped; ``None`` where it has kept none.
+
+    Raises:
+        DataError: As :func:`read_events`.
+    """
     turns = [e for e in read_events(run) if e.get("event") in ("started", "resumed", "stopped")]
     return turns[-1] if turns else None
 
 
-def read_events(run: Path) -> Iterator[dict[str, Any]]:
-    """The run's events, oldest first; lines that a killed process left half written are passed over."""
-    return read_objects(run / EVENTS_FILE)
+def read_events(run: Path) -> list[dict[str, Any]]:
+    """The run's events, oldest first; lines that a killed process left half written are passed over.
+
+    Raises:
+        DataError: There are lines, and none of them can be read.
+    """
+    file = run / EVENTS_FILE
+    events = list(read_objects(file))
+    if not events and file.is_file() and b"\n" in read_bytes(file):  # half a first line has no end
+        raise DataError(
+            "no line of it can be read", where=file, remedy="copy it again from where the run trained"
+        )
+    return events

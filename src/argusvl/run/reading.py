@@ -28,17 +28,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.appending import read_objects
-from argusvl.core.errors import ArgusError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path, require_folder
+from argusvl.core.logging import get_logger
 from argusvl.core.strict_json import finite_number
 from argusvl.core.wording import flat
+from argusvl.run.events import read_events
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.visual.json_files import bad_value, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
 from argusvl.visual.sections import RunFolder, TaskReport
+
+logger = get_logger(__name__)
 
 _NO_FIGURES = ("images", "objects", "seconds", "images_per_second")
 _FIGURES_OF = ("images", "objects")  # facts about an evaluation
@@ -95,7 +98,7 @@ def load_run(
         facts=facts,
         log_history=log.history,
         declared=figures,
-        events=list(read_objects(folder / EVENTS_FILE)) if (folder / EVENTS_FILE).is_file() else None,
+        events=read_events(folder) if (folder / EVENTS_FILE).is_file() else None,
         sections=own.sections,
         configuration=read_text(folder / CONFIG_FILE),
         environment={
@@ -143,15 +146,26 @@ class _Log:
 
 
 def _log(folder: Path) -> _Log:
-    log = _Log()
-    for file in sorted([*folder.glob(f"checkpoint-*/{TRAINER_STATE}"), *folder.glob(TRAINER_STATE)]):
-        state = read_object(file)
-        found = state.get("log_history")
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            raise bad_value(file, "field 'log_history'", found, "remove this checkpoint, or restore the file")
+    """A damaged checkpoint is passed over with a warning where another one is whole."""
+    log, problems = _Log(), list[DataError]()
+    files = sorted([*folder.glob(f"checkpoint-*/{TRAINER_STATE}"), *folder.glob(TRAINER_STATE)])
+    for file in files:
+        try:
+            state = read_object(file)
+            found = state.get("log_history")
+            if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+                remedy = "remove this checkpoint, or restore the file"
+                raise bad_value(file, "field 'log_history'", found, remedy)
+        except DataError as error:
+            problems.append(error)
+            continue
         steps, best = (int(finite_number(state.get(key)) or 0) for key in ("global_step", "best_global_step"))
         if steps >= log.steps:
             log = _Log(found, steps, best)
+    if problems and len(problems) == len(files):
+        raise problems[-1]
+    for problem in problems:
+        logger.warning("passed over: %s: %s", problem.where, problem.what)
     return log
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from argus_doctor.findings import Finding
 from argus_doctor.logs.diagnosis import diagnose
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import read_bytes, require_folder
+from argusvl.core.files import require_folder
 from argusvl.run import checkpoints
 from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
@@ -25,13 +25,7 @@ def findings_of(run: Path) -> list[Finding]:
         DataError: There is no run in that folder, or nothing of it can be read.
     """
     require_folder(run, remedy="name the folder of a run: its output_dir")
-    events, file = list(read_events(run)), run / EVENTS_FILE
-    if (
-        not events and file.is_file() and b"\n" in read_bytes(file)
-    ):  # a first line that is half written has no end
-        raise DataError(
-            "no line of it can be read", where=file, remedy="copy it again from where the run trained"
-        )
+    events = read_events(run)
     told = []
     for event in events:
         if event.get("event") == "found":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -274,6 +275,20 @@ def test_a_damaged_file_is_named_with_a_field(tmp_path: Path, name: str, content
     with pytest.raises(DataError, match=message) as error:
         load_run(tmp_path)
     assert Path(name).name in str(error.value)
+
+
+def test_one_damaged_checkpoint_is_passed_over_and_damaged_events_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("argusvl"), "propagate", True)
+    for steps in (9, 20, 100):
+        state(tmp_path, steps)
+    (tmp_path / "checkpoint-20" / "trainer_state.json").write_text('{"log_history": [')
+    assert load_run(tmp_path).subtitle == "100 training steps"
+    assert "passed over" in caplog.text and "checkpoint-20" in caplog.text
+    (tmp_path / "events.jsonl").write_bytes(b"\xff\x00\n")
+    with pytest.raises(DataError, match="events.jsonl"):
+        load_run(tmp_path)
 
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
