@@ -105,7 +105,7 @@ def main(device: str, size: str, steps: int, samples: int) -> None:
         base, data, config, run = work / "base", work / "data", work / "mine.yaml", work / "run"
         # In a process of its own: what it held is free before training begins.
         subprocess.run([sys.executable, __file__, "--base", str(base), "--size", size], check=True)
-        argus("data", "synth", "shapes", data, "--images", "12", "--seed", "0", "--language", "en")
+        argus("data", "synth", "bbu-room", data, "--images", "12", "--seed", "0", "--language", "en")
         for held_out in ("val.jsonl", "test.jsonl"):
             (data / held_out).unlink(missing_ok=True)
         written, _ = argus("init", data, "--model", base, "--lora")

@@ -115,9 +115,9 @@ class Server:
 
 
 def draw(folder: Path, count: int, side: int) -> list[Path]:
-    """Pictures of shapes, each of another width."""
+    """Drawn pictures, each of another width."""
     folder.mkdir()
-    words = [sys.executable, "-m", "argusvl", "data", "synth", "shapes", str(folder / "drawn")]
+    words = [sys.executable, "-m", "argusvl", "data", "synth", "bbu-room", str(folder / "drawn")]
     subprocess.run([*words, "--images", str(max(count, 8)), "--seed", "1"], check=True, capture_output=True)
     files = sorted(p for p in (folder / "drawn").rglob("*") if p.suffix in (".png", ".jpg"))[:count]
     made = []

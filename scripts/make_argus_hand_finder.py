@@ -19,11 +19,11 @@ import os
 from pathlib import Path
 
 import torch
-from make_argus_tiny import argus, export
 
 from argusvl import __version__
 from argusvl.core.files import write_text_atomically
 from argusvl.run.checkpoints import read_best
+from make_argus_tiny import argus, export
 
 WORK = Path("runs/argus-hand-finder")
 DATA, CONFIG, TRAIN = WORK / "data", WORK / "config.yaml", WORK / "train"

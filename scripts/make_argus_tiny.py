@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+import shapes
 from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.config.loading import load_config
@@ -134,10 +135,7 @@ def main() -> None:
     trained = None
     if not asked.export_only:
         # A folder with this very set is left as it is.
-        argus(
-            "data", "synth", "shapes", DATA, "--images", str(SCENES), "--seed", str(SEED),
-            "--width", "336", "--height", "252",
-        )  # fmt: skip
+        shapes.generate(DATA, images=SCENES, seed=SEED, width=336, height=252, progress=True)
         if not TOKENIZER.is_dir():
             make_tokenizer(load_config(CONFIG, DetectionRunConfig, asked.overrides))
         resume = ["--resume"] if list_checkpoints(TRAIN) else []

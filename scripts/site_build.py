@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
+
 from benchmarks_page import page as benchmarks_page
 from failures_page import page as failures_page
-from latex2mathml.converter import convert
 from reference_pages import cli_page, configuration_page, python_pages
 from site_links import broken_links
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import benchmarks_page
+import reference_pages
+import site_links
 from argusvl.cli.main import VERBS, run
 from argusvl.config.trainer_arguments import OURS
 from argusvl.detection.config import DetectionRunConfig
@@ -40,22 +40,6 @@ def verb_of(command: str) -> tuple[str, ...]:
 
 
 COMMANDS = sorted({command for page in [*PAGES, ROOT / "README.md"] for command in commands_of(page)})
-
-
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[None]:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    yield
-    sys.path.remove(str(ROOT / "scripts"))
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("verb", sorted({verb_of(command) for command in COMMANDS}), ids=" ".join)
@@ -105,12 +89,11 @@ def test_the_tutorial_runs_from_its_first_command_to_its_last(
     assert [*Path("out").iterdir()]
 
 
-def test_every_result_file_is_on_the_page_of_benchmarks(scripts: None) -> None:
-    pages = script("benchmarks_page")
-    text = pages.page()
-    for file in pages.RESULTS.glob("*.json"):
+def test_every_result_file_is_on_the_page_of_benchmarks() -> None:
+    text = benchmarks_page.page()
+    for file in benchmarks_page.RESULTS.glob("*.json"):
         assert f"benchmarks/results/{file.name}" in text
-    for benchmark in pages.BENCHMARKS.values():
+    for benchmark in benchmarks_page.BENCHMARKS.values():
         for word in benchmark.command.split():
             if "/" in word and word.endswith((".py", ".yaml")):
                 assert (ROOT / word).exists(), benchmark.command
@@ -118,14 +101,14 @@ def test_every_result_file_is_on_the_page_of_benchmarks(scripts: None) -> None:
     assert "| trainer-random | 1,556 | 1.52 | 30% | 3,077 |" in text
 
 
-def test_a_result_file_that_nobody_shows_is_an_error(tmp_path: Path, scripts: None) -> None:
+def test_a_result_file_that_nobody_shows_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "2026-01-01-something-new.json").write_text("{}")
     with pytest.raises(LookupError, match="something-new"):
-        script("benchmarks_page").page(tmp_path)
+        benchmarks_page.page(tmp_path)
 
 
-def test_the_configuration_page_has_every_key_with_its_docstring(scripts: None) -> None:
-    text = script("reference_pages").configuration_page()
+def test_the_configuration_page_has_every_key_with_its_docstring() -> None:
+    text = reference_pages.configuration_page()
     for entry in TASKS.values():
         for name, section in entry.config_class().model_fields.items():
             assert f"| `{name}` |" in text
@@ -134,8 +117,8 @@ def test_the_configuration_page_has_every_key_with_its_docstring(scripts: None) 
                 assert any((field.description or "")[:25] in line for line in lines), key
 
 
-def test_the_command_page_has_every_command(scripts: None) -> None:
-    text = script("reference_pages").cli_page()
+def test_the_command_page_has_every_command() -> None:
+    text = reference_pages.cli_page()
     for words in ("argus train", "argus data convert", "argus recognize table", "argus doctor explain"):
         assert f"\n## {words}\n" in text
     assert "### argus predict --task manipulation" in text
@@ -186,9 +169,9 @@ def test_what_is_extrapolated_to_a_million_follows_from_what_was_measured() -> N
         assert f"| {share} | {hours:.0f} | {hours * 4 / 3:.0f} | {hours * 4 / 3 / 8:.0f} |" in text
 
 
-def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path, scripts: None) -> None:
+def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="b.html#there">x</a><a href="b.html#gone">x</a><img src="c.png">'
     )
     (tmp_path / "b.html").write_text('<p id="there"></p><a href="https://example.org/">x</a>')
-    assert script("site_links").broken_links(tmp_path) == ["a.html: b.html#gone", "a.html: c.png"]
+    assert site_links.broken_links(tmp_path) == ["a.html: b.html#gone", "a.html: c.png"]

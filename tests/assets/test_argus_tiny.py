@@ -11,12 +11,12 @@ from safetensors import safe_open
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
+import shapes
 from argusvl.assets import MODELS
 from argusvl.cli.main import run
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, train_tokenizer
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
-from argusvl.synthetic import generator_of
 
 FOLDER = MODELS["argus-tiny"]
 
@@ -62,7 +62,7 @@ def alike(model: ArgusForDetection, tokenizer: TokenizersBackend, kinds: list[st
 def test_it_finds_and_describes_drawn_things(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet_logging: None
 ) -> None:
-    generator_of("shapes")(tmp_path / "data", images=40, seed=77, width=336, height=252)
+    shapes.generate(tmp_path / "data", images=40, seed=77, width=336, height=252)
     assert run(["eval", "argus-tiny", str(tmp_path / "data" / "train.jsonl"), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["AP50_agnostic"] > 0.6 and figures["recall"] > 0.75 and figures["caption_exact"] > 0.35

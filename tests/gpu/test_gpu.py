@@ -42,7 +42,7 @@ ARGUS = [sys.executable, "-m", "argusvl"]
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty drawn pictures, divided into train, val and test."""
     folder = tmp_path_factory.mktemp("gpu") / "data"
-    assert run(["data", "synth", "shapes", str(folder), "--images", "20", "--seed", "0"]) == 0
+    assert run(["data", "synth", "bbu-room", str(folder), "--images", "20", "--seed", "0"]) == 0
     return folder
 
 

@@ -10,20 +10,23 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import shapes
 from argusvl.core.errors import DataError
 from argusvl.detection.data.manifest import ManifestSource, SplitOrigin, build_manifest, read_manifest
 from argusvl.detection.data.records import Record, RecordFile, write_records
-from argusvl.synthetic import bbu_room, generator_of, processes, shapes
+from argusvl.synthetic import bbu_room, processes
 from argusvl.synthetic.bbu_room.terms import LABELS
-from argusvl.synthetic.shapes.terms import COLOURS, STATES
+from shapes.terms import COLOURS, STATES
 
 SPLITS = ("train", "val", "test")
 WIDTH, HEIGHT = 168, 140
 
+SCENES = {"bbu-room": bbu_room, "shapes": shapes}
+
 Draw = Callable[..., Path]
 
 
-@pytest.fixture(params=["bbu-room", "shapes"])
+@pytest.fixture(params=SCENES)
 def scene(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -34,7 +37,7 @@ def draw(scene: str, tmp_path: Path) -> Draw:
 
     def drawn(name: str, images: int = 4, seed: int = 3, **options: Any) -> Path:
         out = tmp_path / name
-        generator_of(scene)(out, images=images, seed=seed, **{"width": WIDTH, "height": HEIGHT, **options})
+        SCENES[scene].generate(out, images=images, seed=seed, **{"width": WIDTH, "height": HEIGHT, **options})
         return out
 
     return drawn
@@ -156,7 +159,7 @@ def test_what_is_in_the_folder_is_never_replaced(draw: Draw, tmp_path: Path) -> 
 def test_an_interruption_leaves_nothing_behind(
     draw: Draw, scene: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = bbu_room if scene == "bbu-room" else shapes
+    room = SCENES[scene]
     paint, painted = room.paint_plan, []
 
     def interrupted(plan: Any) -> Any:

@@ -14,7 +14,6 @@ SCENES: dict[str, str] = {
     "bbu-room": "argusvl.synthetic.bbu_room:generate",
     "hand-scenes": "argusvl.synthetic.hands.several:generate",
     "hands": "argusvl.synthetic.hands:generate",
-    "shapes": "argusvl.synthetic.shapes:generate",
 }
 """Name on the command line → where the generator is; imported only when asked for."""
 

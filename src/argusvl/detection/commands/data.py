@@ -324,9 +324,7 @@ def synth(
 
     Examples:
 
-        argus data synth bbu-room data/bbu --images 2000 --seed 1
-
-        argus data synth shapes data/shapes --images 500 --seed 1 --language en
+        argus data synth bbu-room data/bbu --images 2000 --seed 1 --language en
 
         argus data synth hands data/hands --images 5000 --seed 1
 

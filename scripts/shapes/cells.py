@@ -10,11 +10,11 @@ import itertools
 import math
 
 from argusvl.synthetic.canvas import mix, shade
-from argusvl.synthetic.shapes import outlines
-from argusvl.synthetic.shapes.look import WHITE, Draw, Look
-from argusvl.synthetic.shapes.outlines import Outline
-from argusvl.synthetic.shapes.paint import Paint, mottle
-from argusvl.synthetic.shapes.sheet import Sheet
+from shapes import outlines
+from shapes.look import WHITE, Draw, Look
+from shapes.outlines import Outline
+from shapes.paint import Paint, mottle
+from shapes.sheet import Sheet
 
 
 def draw_plain_cell(sheet: Sheet, look: Look) -> None:

@@ -13,14 +13,14 @@ from random import Random
 
 from argusvl.synthetic.canvas import Colour, mix, unit_of
 from argusvl.synthetic.effects import Exposure, random_exposure
-from argusvl.synthetic.shapes import grounds
-from argusvl.synthetic.shapes.cells import CELLS
-from argusvl.synthetic.shapes.devices import DEVICES
-from argusvl.synthetic.shapes.forms import FORMS
-from argusvl.synthetic.shapes.paint import Plane
-from argusvl.synthetic.shapes.palette import random_colour, random_ground_colour
-from argusvl.synthetic.shapes.scene import Item, Plan
-from argusvl.synthetic.shapes.terms import COLOURS, STATES, Label, allowed_colours
+from shapes import grounds
+from shapes.cells import CELLS
+from shapes.devices import DEVICES
+from shapes.forms import FORMS
+from shapes.paint import Plane
+from shapes.palette import random_colour, random_ground_colour
+from shapes.scene import Item, Plan
+from shapes.terms import COLOURS, STATES, Label, allowed_colours
 
 PaintGround = Callable[[], Plane]
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from argusvl.synthetic.canvas import Colour, mix, shade
-from argusvl.synthetic.shapes import outlines
-from argusvl.synthetic.shapes.look import BLACK, WHITE, Draw, Look
-from argusvl.synthetic.shapes.outlines import Outline
-from argusvl.synthetic.shapes.paint import Paint, mottle, stripes
-from argusvl.synthetic.shapes.sheet import Sheet
+from shapes import outlines
+from shapes.look import BLACK, WHITE, Draw, Look
+from shapes.outlines import Outline
+from shapes.paint import Paint, mottle, stripes
+from shapes.sheet import Sheet
 
 _STEEL: Colour = (178, 180, 184)
 

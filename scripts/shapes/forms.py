@@ -10,11 +10,11 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 from argusvl.synthetic.canvas import mix, shade
-from argusvl.synthetic.shapes import outlines
-from argusvl.synthetic.shapes.look import BLACK, WHITE, Draw, Look
-from argusvl.synthetic.shapes.outlines import Outline
-from argusvl.synthetic.shapes.paint import Paint, checks, dots, grading, mottle, stripes
-from argusvl.synthetic.shapes.sheet import Sheet
+from shapes import outlines
+from shapes.look import BLACK, WHITE, Draw, Look
+from shapes.outlines import Outline
+from shapes.paint import Paint, checks, dots, grading, mottle, stripes
+from shapes.sheet import Sheet
 
 
 def form(outline: Callable[[Random, float], Outline]) -> Draw:

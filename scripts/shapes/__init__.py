@@ -13,10 +13,10 @@ from functools import partial
 from random import Random
 
 from argusvl.synthetic.effects import expose
-from argusvl.synthetic.shapes.composition import compose
-from argusvl.synthetic.shapes.scene import Plan, paint_plan
-from argusvl.synthetic.shapes.terms import COLOURS, STATES, TERMS, describe
 from argusvl.synthetic.writing import DrawnObject, Language, PaintedPicture, PlannedPicture, Scenes
+from shapes.composition import compose
+from shapes.scene import Plan, paint_plan
+from shapes.terms import COLOURS, STATES, TERMS, describe
 
 
 def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPicture:

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from argusvl.synthetic.canvas import Colour, mix, shade, unit_of
-from argusvl.synthetic.shapes.paint import Plane, Weave, checks, dots, smooth_noise, stripes
-from argusvl.synthetic.shapes.palette import random_ground_colour
+from shapes.paint import Plane, Weave, checks, dots, smooth_noise, stripes
+from shapes.palette import random_ground_colour
 
 Ground = Callable[[Random, int, int, Colour], Plane]
 """Paints a ground of about a colour: planes ``[3, height, width]`` of 0 to 255."""

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shapes
 from argusvl.assets import MODELS
-from argusvl.synthetic import generator_of
 from argusvl.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
-from argusvl.synthetic.shapes.composition import MIN_RADIUS_PX, compose
-from argusvl.synthetic.shapes.palette import random_colour
-from argusvl.synthetic.shapes.scene import KINDS, Item, Plan, Shown, draw_item, paint_plan
-from argusvl.synthetic.shapes.terms import COLOURS, STATES, TERMS, Label, allowed_colours
+from shapes.composition import MIN_RADIUS_PX, compose
+from shapes.palette import random_colour
+from shapes.scene import KINDS, Item, Plan, Shown, draw_item, paint_plan
+from shapes.terms import COLOURS, STATES, TERMS, Label, allowed_colours
 
 SPLITS = ("train", "val", "test")
 LABELS: list[Label] = [
@@ -30,7 +30,7 @@ LABELS: list[Label] = [
 
 def draw(out: Path, images: int = 4, seed: int = 3, **options: Any) -> Path:
     """A set of small pictures, fast to draw."""
-    generator_of("shapes")(out, images=images, seed=seed, **{"width": 168, "height": 140, **options})
+    shapes.generate(out, images=images, seed=seed, **{"width": 168, "height": 140, **options})
     return out
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 
 from argusvl.synthetic.canvas import Colour, mix, shade
-from argusvl.synthetic.shapes.paint import Light, Paint, Weave
-from argusvl.synthetic.shapes.sheet import Sheet
+from shapes.paint import Light, Paint, Weave
+from shapes.sheet import Sheet
 
 WHITE: Colour = (250, 250, 248)
 BLACK: Colour = (18, 18, 20)

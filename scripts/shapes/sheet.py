@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from argusvl.synthetic.canvas import Rect
-from argusvl.synthetic.shapes.outlines import Outline
-from argusvl.synthetic.shapes.paint import Paint, Plane
+from shapes.outlines import Outline
+from shapes.paint import Paint, Plane
 
 _MIN_LINE_PX = 1.1
 

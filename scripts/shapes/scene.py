@@ -16,14 +16,14 @@ from PIL import Image, ImageFilter
 
 from argusvl.synthetic.canvas import Colour, Rect
 from argusvl.synthetic.effects import Exposure
-from argusvl.synthetic.shapes.cells import CELLS
-from argusvl.synthetic.shapes.devices import DEVICES
-from argusvl.synthetic.shapes.forms import FORMS
-from argusvl.synthetic.shapes.grounds import add_dust
-from argusvl.synthetic.shapes.look import Draw, Look
-from argusvl.synthetic.shapes.paint import Light, Plane
-from argusvl.synthetic.shapes.sheet import Sheet
-from argusvl.synthetic.shapes.terms import Label
+from shapes.cells import CELLS
+from shapes.devices import DEVICES
+from shapes.forms import FORMS
+from shapes.grounds import add_dust
+from shapes.look import Draw, Look
+from shapes.paint import Light, Plane
+from shapes.sheet import Sheet
+from shapes.terms import Label
 
 KINDS: dict[str, Draw] = {**FORMS, **DEVICES, **CELLS}
 """Every kind with what draws it."""
