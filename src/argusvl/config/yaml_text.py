@@ -16,6 +16,7 @@ import yaml
 from yaml.composer import ComposerError
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.wording import first_line
 
 _SCALARS = [
     ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
@@ -143,14 +144,10 @@ def read_entries(text: str, source: str) -> list[Entry]:
                 "not a mapping of keys to values", where=source, remedy="write key: value lines"
             )
         return list(_walk(loader, node, (), source))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{source}:{mark.line + 1}" if mark else source
-        raise ConfigError(
-            f"not valid YAML: {error.problem}", where=where, remedy="correct the line"
-        ) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a tag such as !!int before what is none
-        raise ConfigError(f"not valid YAML: {error}", where=source, remedy="save it as plain text") from None
+        what, where = yaml_problem(error, source)
+        remedy = "save it as plain text" if where == source else "correct the line"
+        raise ConfigError(what, where=where, remedy=remedy) from None
 
 
 def read_override(text: str) -> list[Entry]:
@@ -171,9 +168,15 @@ def read_override(text: str) -> list[Entry]:
             return [Entry(e.path, e.value, source) for e in _walk(loader, node, path, source)]
         return [Entry(path, None if node is None else loader.construct_object(node, deep=True), source)]
     except (yaml.YAMLError, ValueError) as error:
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        what = f"not valid YAML: {reason}"
+        what, _ = yaml_problem(error, source)
         raise ConfigError(what, where=source, remedy="put the value in quotes") from None
+
+
+def yaml_problem(error: Exception, source: object) -> tuple[str, str]:
+    """What is wrong with a text that is no YAML, and where: its source, with the line where that is known."""
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or first_line(error)
+    mark = getattr(error, "problem_mark", None)
+    return f"not valid YAML: {reason}", f"{source}:{mark.line + 1}" if mark else str(source)
 
 
 def write_yaml(value: dict[str, Any]) -> str:

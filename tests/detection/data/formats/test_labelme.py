@@ -47,7 +47,7 @@ def test_shapes_become_boxes(one: dict[str, Any], box: tuple[float, ...]) -> Non
     ("one", "kind"),
     [
         (shape([[1, 2], [3, 4]], "polygon"), "polygon-too-short"),
-        (shape([[1, 2]]), "polygon-too-short"),
+        (shape([[1, 2]]), "not-a-box"),
         (shape([[1, 2], [3, 4]], "line"), "not-a-box"),
         (shape([[1, 2]], "point"), "not-a-box"),
         (shape([[1, 2], [3, 4], [5, 6]], "linestrip"), "not-a-box"),

@@ -152,7 +152,7 @@ def test_vocabularies_are_read_from_json_and_yaml_and_bad_ones_are_errors(source
         ("screw: [[M4], loose]", "no list of levels"),
         ("screw: loose", "no list of levels"),
         ("{}", "names no type"),
-        ("[", "neither JSON nor YAML"),
+        ("[", r":1: not valid YAML: expected the node content"),
         ("- a", "holds no keys"),
     ):
         with pytest.raises(DataError, match=said):

@@ -170,6 +170,13 @@ def test_listed_but_absent_files_are_found_by_line(voc: Any) -> None:
     assert source.refused_images == 2
 
 
+def test_a_list_of_one_class_is_told_from_that_of_a_split(voc: Any) -> None:
+    voc.tree({"train": ["a", "b"]})
+    voc.text("ImageSets/Main/train.txt", "a -1\nb  1\n")
+    told = [found.what for found in listing(voc.root).findings if found.slug == "missing-image"]
+    assert len(told) == 2 and all("names alone" in text for text in told)
+
+
 def test_repeated_lines_empty_lists_and_unlisted_images_are_said(voc: Any) -> None:
     voc.tree({"train": ["a", "a"], "val": []})
     voc.image("JPEGImages/extra.jpg")
@@ -234,6 +241,6 @@ def test_a_list_in_another_encoding_is_read_and_said_or_an_error(voc: Any) -> No
     source = listing(voc.root)
     assert splits(source) == {"柜.jpg": "train"}
     assert [(f.slug, f.where) for f in source.findings] == [("encoding-guessed", "train.txt")]
-    voc.text("ImageSets/Main/train.txt", "é".encode("latin-1"))
-    with pytest.raises(DataError, match=r"train\.txt.*neither UTF-8"):
+    voc.text("ImageSets/Main/train.txt", "a\né".encode("latin-1"))
+    with pytest.raises(DataError, match=r"Main/train\.txt:2: .*neither UTF-8"):
         listing(voc.root)

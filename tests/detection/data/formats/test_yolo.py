@@ -136,7 +136,7 @@ def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any) -> None:
         ("names: [screw, true]", "quote words such as on and off"),
         ("names: {x: screw}", "number: name"),
         ("nc: 3\nnames: [screw]", "nc is 3, but 1 classes have names"),
-        ("names: [", "neither JSON nor YAML"),
+        ("names: [", r"data\.yaml:1: not valid YAML: expected the node content"),
         ("- a", "holds no keys"),
         ("names: [é]".encode("latin-1"), "neither UTF-8"),
     ],

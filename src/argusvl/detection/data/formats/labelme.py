@@ -112,7 +112,7 @@ def _box(shape: dict[str, Any]) -> Box | str:
         return f"box-not-a-number: points is {shown(outline)}, not a list of points [x, y] of finite numbers"
     if kind in _CORNER_PAIRS and len(points) == 2:
         return around(points)
-    if kind in _OUTLINES or kind in _CORNER_PAIRS:
+    if kind in _OUTLINES or (kind in _CORNER_PAIRS and len(points) > 2):
         return enclosing_box(outline)
     if kind == "circle" and len(points) == 2:
         (x, y), rim = points

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from argus_doctor.findings import Finding
-from argusvl.config.yaml_text import BoundedLoader
+from argusvl.config.yaml_text import BoundedLoader, yaml_problem
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import MalformedJsonError, decode_json
@@ -77,7 +77,8 @@ def read_mapping(path: Path) -> tuple[dict[Any, Any], list[Finding]]:
     try:
         value = yaml.load(text, Loader=BoundedLoader)  # JSON is YAML
     except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"is neither JSON nor YAML: {error}", where=path, remedy="correct it") from None
+        what, where = yaml_problem(error, path)
+        raise DataError(what, where=where, remedy="correct it") from None
     if not isinstance(value, dict):
         raise DataError("holds no keys", where=path, remedy="write key: value, one a line")
     return value, odd
@@ -91,5 +92,5 @@ def require_text(path: Path) -> tuple[str, list[Finding]]:
     """
     text, findings = read_text(path, path.name)
     if text is None:
-        raise DataError(findings[0].what, where=path, remedy="save it as UTF-8")
+        raise DataError(findings[0].what, where=path.with_name(findings[0].where), remedy="save it as UTF-8")
     return text, findings

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from argusvl.config.yaml_text import yaml_problem
 from argusvl.core.errors import DataError
 from argusvl.core.files import open_file, read_text
 from argusvl.manipulation.data.checking import Floats
@@ -190,8 +191,8 @@ def _load_yaml(path: Path) -> Any:
         try:
             return yaml.load(read_text(path), Loader=_YAML)
         except (ValueError, yaml.YAMLError) as error:
-            what, remedy = f"is no YAML: {error}", "take the file from its source again"
-            raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None
+            (what, where), remedy = yaml_problem(error, path), "take the file from its source again"
+            raise DataError(what, where=where, remedy=remedy, slug="malformed-hand-record") from None
 
 
 def _load_npz(path: Path) -> dict[str, Any]:
