@@ -50,6 +50,13 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 
 
+RESUMED = (
+    *("accumulated, averaged, clipped", "sharded, averaged, clipped, one sample a rank"),
+    "sharded, packed, checkpointed, accumulated, in phases",
+)
+"""What these save is all that the others do."""
+
+
 @pytest.fixture
 def config_file(tmp_path: Path, complete_config: str, small_model: tuple[str, ...]) -> Path:
     """Sixteen records to train on and three held out; some have no image, no object, or teachers of their own."""
@@ -139,6 +146,8 @@ def test_two_ranks_train_as_one_process_with_twice_the_batch(config_file: Path, 
     if any(text.startswith("max_grad_norm") for text in changes):
         assert all(entry["grad_norm"] > 0.5 for entry in two), "nothing was clipped"
 
+    if case not in RESUMED:
+        return
     last = sorted((config_file.parent / "two").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))[-1]
     last.rename(last.with_name("gone"))
     together(config_file, overrides(config_file, "two", *changes), resume=True)

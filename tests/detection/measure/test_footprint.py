@@ -20,7 +20,7 @@ from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import SHIPPED
 from argusvl.networks.efficientnet_lite import EfficientNetLite0
 
-CASES = [(2, False, False), (2, True, True), (8, False, True), (8, True, False)]
+CASES = [(2, False, False), (2, True, True), (4, False, True), (4, True, False)]
 """Samples, whether they are packed, and whether layers are computed again."""
 
 
