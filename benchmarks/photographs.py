@@ -66,6 +66,7 @@ ABLATIONS = {
     "one-to-one": ["detection_assignment=one_to_one"],
     "two-proposals-an-object": ["detection_positives_per_object=2"],
     "no-scaling": ["scale_min=1", "scale_max=1"],
+    "not-turned": ["vertical_flip=0", "rotate90=0"],
 }
 FEW = (10, 25, 50)
 PLAIN = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
