@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -37,6 +38,12 @@ hypothesis.settings.load_profile("argus")
 # A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is sought among what the tests make: a million objects of libraries took a tenth of the suite's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

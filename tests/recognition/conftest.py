@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +49,6 @@ class TinyBackbone:
     def embed(self, batch: Tensor) -> Tensor:
         self.batches.append(len(batch))
         return batch.flatten(1) @ self.matrix
-
-
-@pytest.fixture(scope="module")
-def few_objects() -> Iterator[None]:
-    """What was there before is left out of every search for objects: it makes such tests several times faster."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -19,15 +18,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _imports_are_no_garbage() -> None:
-    """Each run begins with a garbage collection; half a million objects of imported modules need not be walked."""
-    import toy_task  # noqa: F401 - imports all that a run needs
-
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

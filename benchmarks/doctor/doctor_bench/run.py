@@ -83,6 +83,7 @@ def run_cases(
     """
     check_detector(detector)
     sources = [(case.source(), case.twin_source()) for case in cases]  # an edit that does not fit stops all
+    workers = max(1, min(workers, len(cases)))  # each takes seconds to start
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(workers) as threads,

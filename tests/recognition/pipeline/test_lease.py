@@ -14,8 +14,6 @@ from transformers.modeling_outputs import BaseModelOutput
 from argusvl.core.errors import ModelError
 from argusvl.recognition.pipeline.lease import lease
 
-pytestmark = pytest.mark.usefixtures("few_objects")
-
 MIB = 2**20
 
 

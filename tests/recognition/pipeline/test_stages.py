@@ -19,8 +19,6 @@ from argusvl.core import appending
 from argusvl.core.errors import ArgusError, DataError, ModelError
 from argusvl.recognition.pipeline.stages import Picture, Stage, run_stages
 
-pytestmark = pytest.mark.usefixtures("few_objects")
-
 MIB = 2**20
 
 

@@ -25,9 +25,6 @@ from argusvl.recognition.verification.verify import Verification, verify
 SIDE = 32
 
 
-pytestmark = pytest.mark.usefixtures("few_objects")
-
-
 class Healthy:
     """A small convolutional network with preprocessing of the usual kind."""
 
