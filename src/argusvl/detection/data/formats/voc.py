@@ -154,9 +154,8 @@ def _by_image_sets(folder: Path, paired: Source) -> Source:
             source.refuse(finding("image-without-annotation", listed_at, text, image=key))
         else:
             text = f"{key!r} is listed in {split or 'trainval'}, but JPEGImages holds no such image"
-            if (
-                key.rpartition(" ")[0].rstrip() in images
-            ):  # a name with 1, 0 or -1, as in the lists of one class
+            # A name with 1, 0 or -1, as in the lists of one class.
+            if key.rpartition(" ")[0].rstrip() in images:
                 text += "; the list of a split has names alone, no column of a class"
             source.refuse(finding("missing-image", listed_at, text, image=key))
     unlisted = sorted((images.keys() | without) - split_of.keys())
