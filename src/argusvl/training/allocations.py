@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,7 +26,6 @@ BACKWARD, GRADIENTS = "backward", "gradients"
 """Parts of every step: what its backward passes take beside what forward passes keep, and parameters' gradients."""
 
 _aten: Any = torch.ops.aten
-_DEVICE: Any = torch.ops.prim.device.default
 _RANKINGS = {_aten.sort, _aten.topk, _aten.argsort}
 _INDEXED = {_aten.index, _aten.index_put, _aten.index_put_, _aten._unsafe_index}
 
@@ -81,7 +79,8 @@ class Allocations(TorchDispatchMode):
     def __init__(self, parts: Sequence[str] = ("forward",)) -> None:
         super().__init__()
         self.parts = (*parts, BACKWARD, GRADIENTS)
-        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self._pure: dict[Any, bool] = {}  # whether what an op makes is new
+        self._made: dict[Any, Any] = {}  # of what forms, by op and what it was given
         self._arrays = _Arrays()
         self._living: weakref.WeakKeyDictionary[Any, _Storage] = weakref.WeakKeyDictionary()
         self._layer: tuple[int, int] | None = None  # that is repeated, at work now, and how often
@@ -161,7 +160,7 @@ class Allocations(TorchDispatchMode):
         else:
             here[-1][1] = len(self._changes)
             self._layer = None
-            handed_on = self._living.get(states.untyped_storage())
+            handed_on = self._living.get(_storage_of(states))
             if handed_on is not None:
                 handed_on.layer = None  # from layer to layer: each repetition frees what the one before made
 
@@ -181,14 +180,14 @@ class Allocations(TorchDispatchMode):
 
     def _is_gradient(self, parameter: Tensor) -> None:
         assert parameter.grad is not None
-        storage = self._living.get(parameter.grad.untyped_storage())
+        storage = self._living.get(_storage_of(parameter.grad))
         gradients = self.parts.index(GRADIENTS)
         if storage is not None and storage.part not in (-1, gradients):
             self._changes += [(storage.part, -storage.size), (gradients, storage.size)]
             storage.part = gradients
 
     def _note(self, tensor: Tensor) -> None:
-        key = tensor.untyped_storage()
+        key = _storage_of(tensor)
         if key not in self._living:
             storage = self._living[key] = _Storage(self._part, key.nbytes(), self._layer)
             self._changes.append((storage.part, storage.size))
@@ -204,19 +203,14 @@ class Allocations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is _DEVICE and isinstance(args[0], FakeTensor):
-            return args[0].fake_device
         given = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        packet = func.overloadpacket
         if any(x.is_floating_point() for x in given):
-            out = self._on_fakes(func, packet, args, kwargs)
-        elif given or packet is _aten._local_scalar_dense:
-            out = pytree.tree_map(self._faked, func(*args, **kwargs))
+            out = self._on_fakes(func, func.overloadpacket, args, kwargs)
+        elif not given and any(argument.name == "device" for argument in func._schema.arguments):
+            out = func(*args, **kwargs | {"device": "meta"})
+            out = _Fake(out) if out.is_floating_point() else func(*args, **kwargs)
         else:
-            with self._fake:  # what makes tensors of nothing
-                out = func(*args, **kwargs)
-            if isinstance(out, Tensor) and not out.is_floating_point():
-                out = func(*args, **kwargs)
+            out = pytree.tree_map(_faked, func(*args, **kwargs))
         for tensor in pytree.tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._note(tensor)
@@ -227,29 +221,44 @@ class Allocations(TorchDispatchMode):
             return 1.0
         if packet in _INDEXED:
             args = (args[0], _chosen(args[1]), *args[2:])
-        with self._fake:
-            out = func(*args, **kwargs)
-        first = args[0] if args else None
-        in_place = first if isinstance(first, Tensor) and not isinstance(first, FakeTensor) else None
+        given, spec = pytree.tree_flatten((args, kwargs))
+        metas = [_meta(value) for value in given]
+        own = {id(meta): x for meta, x in zip(metas, given, strict=True) if isinstance(x, Tensor)}
 
-        def real(value: Any) -> Any:
-            """An integer or a mask that would follow from fake values."""
-            if not isinstance(value, FakeTensor) or value.is_floating_point():
+        def known(value: Any) -> Any:
+            if not isinstance(value, Tensor):
                 return value
-            if in_place is not None and packet.__name__.endswith("_"):
-                return in_place  # as it was
-            shape = tuple(int(n) for n in value.shape)
-            if packet in _RANKINGS and shape:
-                return torch.arange(shape[-1], dtype=value.dtype).expand(shape).contiguous()
-            return torch.zeros(shape, dtype=value.dtype)
+            if id(value) in own:  # done in place; an integer or a mask stays as it was
+                return own[id(value)]
+            if value.is_floating_point():
+                return _Fake(value)
+            # An integer or a mask that would follow from fake values.
+            if packet in _RANKINGS and value.dim():
+                return torch.arange(value.shape[-1], dtype=value.dtype).expand(value.shape).contiguous()
+            return torch.zeros(value.shape, dtype=value.dtype)
 
-        return pytree.tree_map(real, out)
+        return pytree.tree_map(known, self._computed(func, metas, spec))
 
-    def _faked(self, value: Any) -> Any:
-        if isinstance(value, Tensor) and value.is_floating_point() and not isinstance(value, FakeTensor):
-            with self._fake:
-                return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
-        return value
+    def _computed(self, func: Any, metas: list[Any], spec: pytree.TreeSpec) -> Any:
+        """What an op makes of forms; looked up where it has met them, for many compute forms in Python."""
+        if func not in self._pure:
+            schema = func._schema
+            self._pure[func] = not any(one.alias_info for one in (*schema.arguments, *schema.returns))
+        key = (func, spec, *map(_form, metas)) if self._pure[func] else None
+        if key in self._made:
+            forms, out_spec = self._made[key]
+            return pytree.tree_unflatten([_of_form(form) for form in forms], out_spec)
+        args, kwargs = pytree.tree_unflatten(metas, spec)
+        out = func(*args, **kwargs)
+        if key is not None:
+            made, out_spec = pytree.tree_flatten(out)
+            given = {x.untyped_storage()._cdata for x in metas if isinstance(x, Tensor)}
+            # Of some (`_unsafe_view`) no schema says that they share what they were given.
+            if any(x.untyped_storage()._cdata in given for x in made if isinstance(x, Tensor)):
+                self._pure[func] = False
+            else:
+                self._made[key] = [_form(x) for x in made], out_spec
+        return out
 
 
 @dataclass(slots=True)
@@ -278,11 +287,60 @@ class _Boundary(torch.autograd.Function):
         return grads[0], None, None
 
 
+class _Fake(Tensor):
+    """A form without values that passes for a tensor of the CPU; what ops make of it its ``meta`` tells, which lies on
+    the meta device.
+    """
+
+    meta: Tensor
+
+    @staticmethod
+    def __new__(cls, meta: Tensor) -> _Fake:
+        at = meta.storage_offset()
+        fake = Tensor._make_wrapper_subclass(cls, meta.size(), meta.stride(), at, dtype=meta.dtype)
+        fake.meta = meta
+        return fake
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        raise AssertionError(f"{func} of a fake tensor outside of the body that counts")
+
+
+def _faked(value: Any) -> Any:
+    is_real = isinstance(value, Tensor) and value.is_floating_point() and not isinstance(value, _Fake)
+    return _Fake(_meta(value)) if is_real else value
+
+
+def _meta(value: Any) -> Any:
+    if isinstance(value, _Fake):
+        return value.meta
+    if isinstance(value, Tensor):
+        return _of_form(_form(value))
+    return torch.device("meta") if isinstance(value, torch.device) else value
+
+
+def _form(value: Any) -> tuple[Any, ...]:
+    """Of a tensor, or any other value with its type: 1 is not ``True``."""
+    if isinstance(value, Tensor):
+        return Tensor, value.shape, value.stride(), value.dtype
+    return type(value), value
+
+
+def _of_form(form: tuple[Any, ...]) -> Any:
+    if form[0] is Tensor:
+        return torch.empty_strided(form[1], form[2], dtype=form[3], device="meta")
+    return form[1]
+
+
+def _storage_of(tensor: Tensor) -> torch.UntypedStorage:
+    return (tensor.meta if isinstance(tensor, _Fake) else tensor).untyped_storage()
+
+
 class _Arrays(TorchFunctionMode):
     """Fake tensors have no values for numpy: zeros stand in."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.numpy and isinstance(args[0], FakeTensor):
+        if func is Tensor.numpy and isinstance(args[0], _Fake):
             return np.zeros(tuple(args[0].shape), dtype=np.float32)
         return func(*args, **(kwargs or {}))
 
