@@ -263,7 +263,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     r"bccd-ablations-\w+": Benchmark(
         "Parts of the recipe, one changed at a time, blood cells",
-        "benchmarks/photographs.py bccd ablations --weights random",
+        "benchmarks/photographs.py bccd ablations (--weights random on 2026-11-21)",
         _PHOTOGRAPHS,
         _runs,
     ),
