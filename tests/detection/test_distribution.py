@@ -52,9 +52,9 @@ CASES: dict[str, tuple[str, ...]] = {
 
 RESUMED = (
     *("accumulated, averaged, clipped", "sharded, averaged, clipped, one sample a rank"),
-    "sharded, packed, checkpointed, accumulated, in phases",
+    *("sharded, packed, checkpointed, accumulated, in phases", "sharded, with a second eye"),
 )
-"""What these save is all that the others do."""
+"""The other two save nothing that these do not."""
 
 
 @pytest.fixture
