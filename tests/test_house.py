@@ -115,7 +115,7 @@ PASSES_BY = {
     "src/argusvl/detection/data/formats/text.py": "YAML by a loader with bounds, of a text that a gate has read",
     "src/argusvl/manipulation/data/formats/dexycb.py": "YAML without objects, and arrays, of what a gate has opened",
     "src/argusvl/detection/data/scan_cache.py": "a cache of our own, whose content a digest seals",
-    "src/argusvl/detection/data/sampling/answer_parsing.py": "what a model has written, which is repaired first",
+    "src/argusvl/detection/data/sampling/answers.py": "what a model has written, which is repaired first",
     "src/argusvl/detection/data/sampling/tokenizer.py": "what a tokenizer in memory says of itself",
     "src/argusvl/core/ray_cluster.py": "what one process of a command sends to another",
     "src/argusvl/recognition/backbones/transformers_models.py": "what a processor in memory says of itself",

@@ -16,7 +16,7 @@ from argusvl.core.batch import Batch
 from argusvl.core.progress import track
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.labels import Vocabulary
-from argusvl.detection.data.sampling.answer_parsing import parse_answer
+from argusvl.detection.data.sampling.answers import parse_answer
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.measure.caption_scores import TextScore

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from argusvl.detection.commands import service
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.sampling.answer_parsing import parse_answer
-from argusvl.detection.data.sampling.answers import answer_entries, answer_text
+from argusvl.detection.data.sampling.answers import answer_entries, answer_text, parse_answer
 
 GRID = (1, 6, 8)  # 112×84 pixels
 LABEL = st.text(alphabet="ab螺丝/，：、“”【】｛[{}]\"'\\ ", min_size=1, max_size=8).filter(str.strip)

@@ -20,6 +20,7 @@ from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.core.files import read_json
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.sampling.answers import answer_text
 from argusvl.detection.data.scan_cache import as_bytes, digest_of, from_bytes, load_measured, save_measured
 from argusvl.detection.data.special_tokens import (
     END_OF_TEXT,
@@ -143,8 +144,6 @@ def tokenizer_texts(
     habit of the vocabulary. At least so many ``numbers`` of objects are written, so that the JSON around a few
     descriptions is learned too.
     """
-    from argusvl.detection.data.sampling.answers import answer_text
-
     yield from prompts
     rng = np.random.default_rng(seed)
     seen: set[str] = set()
