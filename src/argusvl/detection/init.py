@@ -25,7 +25,6 @@ from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.checkpoint_layout import has_head, stock_folder
 from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
-from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
 from argusvl.detection.data.measuring.survey import (
     Survey,
@@ -35,6 +34,7 @@ from argusvl.detection.data.measuring.survey import (
     survey_data,
 )
 from argusvl.detection.data.patches import TOKEN_AREA
+from argusvl.detection.data.prompts import prompt_language
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.scan import scan
 from argusvl.run.checkpoints import checkpoint_at

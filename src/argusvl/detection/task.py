@@ -28,7 +28,7 @@ from argusvl.detection.config import DetectionRunConfig, PeftSection
 from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.labels import checked_labels, labels_of
-from argusvl.detection.data.preparing.shared_pictures import refuse_shared_pictures
+from argusvl.detection.data.preparing.pool import refuse_shared_pictures
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.augmentation import Augmentation
 from argusvl.detection.data.sampling.collation import Collator

@@ -1,7 +1,8 @@
-"""What the model is asked, in each language. A new language is one more entry of the table."""
+"""What the model is asked, in each language, and in which one. A new language is one more entry of the table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from argusvl.core.errors import ConfigError
@@ -50,3 +51,19 @@ def prompts_for(language: str) -> Prompts:
         raise ConfigError("the prompt's language is empty", where="prompt_language", remedy="write zh or en")
     primary = language.replace("_", "-").split("-", 1)[0].lower()
     return PROMPTS.get(primary, PROMPTS["en"])
+
+
+_CHINESE = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0xF900, 0xFB00), range(0x20000, 0x32000))
+_CHINESE_FROM = 0.2
+"""Share of the letters: names and codes in Chinese descriptions are often Latin, the other way round it is rare."""
+
+
+def prompt_language(texts: Mapping[str, int]) -> str:
+    """The language to ask in, by the script of the descriptions, each with how often it stands: ``zh`` or ``en``."""
+    letters = chinese = 0
+    for text, count in texts.items():
+        for character in text:
+            if character.isalpha():
+                letters += count
+                chinese += count * any(ord(character) in block for block in _CHINESE)
+    return "zh" if letters and chinese / letters >= _CHINESE_FROM else "en"

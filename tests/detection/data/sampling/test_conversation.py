@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from argusvl.core.errors import ConfigError, DataError, ModelError
-from argusvl.detection.data.prompts import PROMPTS, prompts_for
+from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.conversation import (
     ChatProcessor,
@@ -134,16 +133,6 @@ def test_a_question_of_ones_own_takes_the_prompts_place(processor: ChatProcessor
     assert text == (
         "<|im_start|>user\n<|vision_start|><|vision_end|>有几个螺丝?<|im_end|>\n<|im_start|>assistant\n"
     )
-
-
-def test_the_prompt_language_is_chosen_and_english_where_there_is_none() -> None:
-    assert prompts_for("zh-CN") is PROMPTS["zh"]
-    assert prompts_for("fr") is PROMPTS["en"]
-    assert prompts_for("EN_us") is PROMPTS["en"]
-    with pytest.raises(ConfigError, match="prompt_language"):
-        prompts_for(" ")
-    assert "3" in PROMPTS["zh"].user(3)
-    assert "3" in PROMPTS["en"].user(3)
 
 
 def test_too_long_is_refused_with_a_remedy(make_processor: Callable[..., ChatProcessor]) -> None:

@@ -31,7 +31,6 @@ from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage, SourceObject
 from argusvl.detection.data.manifest import limits_of, token_statistics
 from argusvl.detection.data.measuring.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
-from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.preparing.balance import LabelCount, balance_findings, not_in_train
 from argusvl.detection.data.preparing.inspection import inspect_image
@@ -39,6 +38,7 @@ from argusvl.detection.data.preparing.label_typos import levels_of, near_duplica
 from argusvl.detection.data.preparing.leakage import leakage
 from argusvl.detection.data.preparing.picture_check import Checked, CheckedPicture, CheckOptions, Pictures
 from argusvl.detection.data.preparing.split import split_files
+from argusvl.detection.data.prompts import prompt_language
 from argusvl.detection.data.records import Problem, RecordFile, decode_line, read_scenes
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.scan import Measurement, RecordLine, scan

@@ -50,7 +50,7 @@ def answer_text(entries: Iterable[AnswerEntry]) -> str:
     return json.dumps(items, ensure_ascii=False)
 
 
-# --- what a model has written ----------------------------------------------------------------------------------------
+# --- what a model has written ---------------------------------------------------------------------------------------
 
 _OBJECT_OPENS = re.compile("[{｛]")
 _LIST_OPENS = re.compile("[\\[【［]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,9 @@ from argusvl.detection.data.scan_cache import digest_of
 class SceneSizes(Measurement[list[tuple[int, int]]]):
     """Tokens and patches that each scene of a records file adds to a conversation, by its images' headers."""
 
-    name: ClassVar[str] = "sizes"
-    keeps: ClassVar[tuple[str, ...]] = ("_tokens", "_patches", "_scenes")
-    reads_images: ClassVar[bool] = True
+    name = "sizes"
+    keeps = ("_tokens", "_patches", "_scenes")
+    reads_images = True
 
     def __init__(self, processor: ChatProcessor, limits: VisionLimits) -> None:
         super().__init__(digest_of(processor.fingerprint, limits))
