@@ -162,23 +162,17 @@ class Manifest(_Part):
         self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None
     ) -> Manifest:
         """The same data in other splits, all of whose records are given; ``None`` for an origin that is unchanged."""
+        split_of = {
+            image: name for name, records in splits.items() for one in records for image in one.images
+        }
+        moved = (one.model_copy(update={"split": split_of.get(one.image, one.split)}) for one in self.images)
         return self.model_copy(
             update={
                 "splits": {name: count_split(records) for name, records in splits.items()},
-                "images": _in_splits(self.images, splits),
+                "images": tuple(moved),
                 "split_origin": origin or self.split_origin,
             }
         )
-
-
-def _in_splits(
-    images: Iterable[ManifestImage], splits: Mapping[str, Sequence[Record]]
-) -> tuple[ManifestImage, ...]:
-    """The images, each with the split whose records show it."""
-    split_of = {
-        image: name for name, records in splits.items() for record in records for image in record.images
-    }
-    return tuple(one.model_copy(update={"split": split_of.get(one.image, one.split)}) for one in images)
 
 
 def build_manifest(
@@ -192,18 +186,19 @@ def build_manifest(
     findings: Iterable[Finding] = (),
 ) -> Manifest:
     """Counts what is there and puts the manifest together."""
-    entries = _in_splits(images, splits)
-    return Manifest(
+    entries = tuple(images)
+    manifest = Manifest(
         argus_version=argusvl.__version__,
         source=source,
         limits=limits,
         split_origin=split_origin,
-        splits={name: count_split(records) for name, records in splits.items()},
+        splits={},
         vision_tokens=token_statistics([entry.vision_tokens for entry in entries]),
         images=entries,
         refused=refused,
         findings=tuple(findings),
     )
+    return manifest.with_splits(splits)
 
 
 def count_split(records: Iterable[Record]) -> SplitCounts:

@@ -37,15 +37,9 @@ def open_processor(
 ) -> ChatProcessor:
     """Such a processor as :func:`unlimited_processor` gives, with a tokenizer that is loaded or learned.
 
-    Args:
-        scenes: What a tokenizer is learned from, where it is; this and the rest as for
-            :func:`~argusvl.detection.data.sampling.tokenizer.learned_tokenizer`.
-        model: Whose tokenizer to use: a Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model
-            that ships with us. ``None`` to learn one.
-        language: Of the prompts.
-        max_pixels: Largest area of an image.
-        vocab_size: Most tokens of a learned tokenizer.
-        learned_for: The records' file, where all of it is learned from.
+    It is that of ``model``: a Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model that ships
+    with us. ``None`` learns one from the scenes; what else is given is told at
+    :func:`~argusvl.detection.data.sampling.tokenizer.learned_tokenizer`.
 
     Raises:
         CheckpointError: The folder holds no tokenizer.

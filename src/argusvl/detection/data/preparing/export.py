@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from argus_doctor.findings import Finding, count_errors
 from argus_doctor.rendering import show_findings
-from argusvl.core.errors import DataError, ImageError
+from argusvl.core.errors import DataError
 from argusvl.core.files import already_there, atomic_folder, copy_file
-from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
+from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, finding
@@ -27,7 +27,7 @@ from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import Format, PlacedRecord, SourceObject
 from argusvl.detection.data.formats.tree import name_of_path, split_named, unique_stem
 from argusvl.detection.data.manifest import TEACHER_POOL
-from argusvl.detection.data.preparing.inspection import missing_image, unreadable
+from argusvl.detection.data.preparing.inspection import size_and_orientation
 from argusvl.detection.data.preparing.split import split_files
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 
@@ -260,15 +260,14 @@ def _clean(name: str) -> str:
 
 
 def _size(path: Path) -> tuple[int, int] | Finding:
-    try:
-        orientation = exif_orientation(path)
-        if orientation != UPRIGHT:
-            text = f"EXIF orientation is {orientation}: other tools would turn the picture under its boxes"
-            return finding("exif-orientation", path, text)
-        return image_size(path)
-    except ImageError as error:
-        absent = missing_image(path, path)
-        return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
+    header = size_and_orientation(path, str(path), str(path))
+    if isinstance(header, Finding):
+        return header
+    size, orientation = header
+    if orientation != UPRIGHT:
+        text = f"EXIF orientation is {orientation}: other tools would turn the picture under its boxes"
+        return finding("exif-orientation", path, text)
+    return size
 
 
 def bring(source: Path, target: Path, mode: ImageMode) -> None:

@@ -57,12 +57,10 @@ def inspect_image(
         return refused()
     if (problem := crowd_problem(annotation.num_objects)) is not None:
         return refused(finding(problem[0], annotation.where, problem[1], image=name))
-    if (absent := missing_image(path, name)) is not None:
-        return refused(finding("missing-image", annotation.where, absent, image=name))
-    try:
-        stored, orientation = image_size(path), exif_orientation(path)
-    except ImageError as error:
-        return refused(unreadable(error, name))
+    header = size_and_orientation(path, name, annotation.where)
+    if isinstance(header, Finding):
+        return refused(header)
+    stored, orientation = header
     frames = fitting_frames(stored, orientation, annotation.size)
     if not frames:
         return refused(_size_mismatch(annotation, name, stored, orientation))
@@ -98,6 +96,19 @@ def inspect_image(
         frame=frame,
         refused_objects=annotation.num_objects - len(objects),
     )
+
+
+def size_and_orientation(path: Path, name: str, where: str) -> tuple[tuple[int, int], int] | Finding:
+    """``(width, height)`` of the stored pixels and EXIF orientation of an image, by its header; or why there are none.
+
+    Findings call it by its name, and that of a missing one says ``where`` it is named.
+    """
+    if (absent := missing_image(path, name)) is not None:
+        return finding("missing-image", where, absent, image=name)
+    try:
+        return image_size(path), exif_orientation(path)
+    except ImageError as error:
+        return unreadable(error, name)
 
 
 def missing_image(path: Path, name: object) -> str | None:
