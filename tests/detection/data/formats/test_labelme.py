@@ -84,24 +84,3 @@ def test_splits_by_folder_and_pairs_by_name(source: Any) -> None:
     assert source.found(listed) == []
     splits = {"b.jpg": None, "img/c.png": None, "train/a.jpg": "train", "valid/a.jpg": "val"}
     assert source.splits(listed) == splits
-
-
-def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any) -> None:
-    text = json.dumps(document(shape([[1, 2], [30, 40]], label="螺丝连接点")), ensure_ascii=False)
-    for name in ("bom", "gbk", "utf16", "latin", "broken"):
-        source.image(f"{name}.jpg")
-    source.text("bom.json", text.encode("utf-8-sig"))
-    source.text("gbk.json", text.encode("gbk"))
-    source.text("utf16.json", text.encode("utf-16"))
-    source.text("latin.json", text.replace("螺丝连接点", "Schlüssel").encode("latin-1"))
-    source.text("broken.json", text[:-9])
-    source.text("lost.json", text)
-    listed = source.read("labelme")
-    assert sorted(source.found(listed)) == [
-        ("annotation-without-image", "lost.json"),
-        ("encoding-guessed", "gbk.json"),
-        ("malformed-annotation", "broken.json:1"),
-        ("unknown-encoding", "latin.json:1"),
-    ]
-    labels = {i.name: [o.label for o in i.annotate().objects] for i in listed.images if i.annotate().usable}
-    assert labels == {name: ["螺丝连接点"] for name in ("bom.jpg", "gbk.jpg", "utf16.jpg")}

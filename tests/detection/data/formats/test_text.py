@@ -17,8 +17,20 @@ def test_certain_encodings_are_read_without_a_word(encoding: str) -> None:
     assert decode_text(TEXT.encode(encoding), "a.json") == (TEXT, [])
 
 
-def test_a_byte_order_mark_is_taken_at_its_word() -> None:
-    assert decode_text(b"\xff\xfe{", "a.json")[0] is None
+@pytest.mark.parametrize(
+    ("content", "text", "found"),
+    [
+        (TEXT.encode("gbk"), TEXT, ("encoding-guessed", "warning", "a.json")),
+        ("\nSchlüssel".encode("latin-1"), None, ("unknown-encoding", "error", "a.json:2")),
+        (b"\xff\xfe{", None, ("unknown-encoding", "error", "a.json:1")),
+    ],
+    ids=["GBK without a word", "Western", "a mark that lies"],
+)
+def test_other_encodings_are_guessed_and_said_or_a_finding(
+    content: bytes, text: str | None, found: tuple[str, str, str]
+) -> None:
+    read, findings = decode_text(content, "a.json")
+    assert (read, [(one.slug, one.severity, one.where) for one in findings]) == (text, [found])
 
 
 @given(st.binary(max_size=60))
