@@ -336,26 +336,19 @@ def test_where_nothing_is_left_to_split_it_says_what_was_refused(voc: Any, usabl
     assert "a.xml:3: box-zero-area" in caught.value.what
 
 
-def test_of_many_files_three_are_bad(tmp_path: Path) -> None:
+def test_of_many_files_three_are_bad(source: Any, tmp_path: Path) -> None:
     """All good images are one file with many names."""
-    archive = tmp_path / "archive"
-    archive.mkdir()
-    Image.new("RGB", (56, 56)).save(tmp_path / "picture.png")
     shape = {"label": "cell", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
-    document = {"shapes": [shape], "imageWidth": 56, "imageHeight": 56}
-    (tmp_path / "boxes.json").write_text(json.dumps(document))
-    bad = {"017": b"\x89PNG\r\n\x1a\n cut", "271": b""}
-    for number in range(300):
-        name = f"{number:03d}"
-        if name in bad:
-            (archive / f"{name}.png").write_bytes(bad[name])
-        else:
-            (archive / f"{name}.png").hardlink_to(tmp_path / "picture.png")
-        if name == "298":
-            (archive / "298.json").write_text('{"shapes": [\n')
-        else:
-            (archive / f"{name}.json").hardlink_to(tmp_path / "boxes.json")
-    manifest = convert(archive, tmp_path / "out", options(format="labelme"))
+    boxes = source.json("000.json", {"shapes": [shape], "imageWidth": 56, "imageHeight": 56})
+    picture = source.image("000.png", (56, 56))
+    bad = {"017.png": b"\x89PNG\r\n\x1a\n cut", "271.png": b"", "298.json": b'{"shapes": [\n'}
+    for number in range(1, 300):
+        for name, good in ((f"{number:03d}.png", picture), (f"{number:03d}.json", boxes)):
+            if name in bad:
+                source.text(name, bad[name])
+            else:
+                (source.root / name).hardlink_to(good)
+    manifest = convert(source.root, tmp_path / "out", options(format="labelme"))
     assert [(f.slug, f.where) for f in manifest.findings] == [
         ("unreadable-image", "017.png"),
         ("unreadable-image", "271.png"),
@@ -366,17 +359,17 @@ def test_of_many_files_three_are_bad(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", ["a", "b"])
-def test_a_record_of_several_images_is_used_whole_or_not_at_all(tmp_path: Path, bad: str) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
+def test_a_record_of_several_images_is_used_whole_or_not_at_all(
+    source: Any, tmp_path: Path, bad: str
+) -> None:
     for name in "abc":
-        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
+        source.image(f"{name}.png", (56, 56))
     box = {"bbox_2d": [1, 2, 30, 40], "desc": "cell"}
     several = {"images": ["a.png", "b.png"], "objects": [box, {**box, "image": 1}]}
     alone = {"images": ["c.png"], "objects": [box]}
-    (source / "train.jsonl").write_text(f"{json.dumps(several)}\n{json.dumps(alone)}\n")
-    (source / f"{bad}.png").write_bytes(b"no picture")
-    manifest = convert(source, tmp_path / "out", options(format="argus"))
+    source.lines("train.jsonl", several, alone)
+    source.text(f"{bad}.png", b"no picture")
+    manifest = convert(source.root, tmp_path / "out", options(format="argus"))
     assert [(f.slug, f.where) for f in manifest.findings] == [
         ("unreadable-image", f"{bad}.png"),
         ("record-incomplete", "train.jsonl:1"),
@@ -387,37 +380,30 @@ def test_a_record_of_several_images_is_used_whole_or_not_at_all(tmp_path: Path, 
     assert manifest.refused.model_dump() == {"images": 2, "objects": 2}
 
 
-def test_fractions_are_of_the_picture_that_the_boxes_were_drawn_on(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for name in ("a", "b"):
-        (source / "images").mkdir(parents=True, exist_ok=True)
-        exif = Image.Exif()
-        exif[ExifTags.Base.Orientation] = 6
-        Image.new("RGB", (112, 56)).save(source / f"images/{name}.png", exif=exif if name == "a" else None)
-        (source / "labels").mkdir(exist_ok=True)
-        (source / f"labels/{name}.txt").write_text("0 0.25 0.125 0.5 0.25\n")
-    (source / "classes.txt").write_text("cell\n")
+def test_fractions_are_of_the_picture_that_the_boxes_were_drawn_on(source: Any, tmp_path: Path) -> None:
+    for name, orientation in (("a", 6), ("b", None)):
+        source.image(f"images/{name}.png", (112, 56), orientation)
+        source.text(f"labels/{name}.txt", "0 0.25 0.125 0.5 0.25\n")
+    source.text("classes.txt", "cell\n")
     changes: dict[str, Any] = {"format": "yolo", "max_pixels": 112 * 56}
-    manifest = convert(source, tmp_path / "out", options(**changes))
+    manifest = convert(source.root, tmp_path / "out", options(**changes))
     assert count_kinds(manifest.findings) == {"exif-ambiguous": 1}
     assert records(tmp_path / "out")[0].student.objects[0].bbox_2d == (0, 0, 56, 14)
     for frame, box in (("upright", (0, 0, 28, 28)), ("stored", (42, 0, 56, 56))):
-        convert(source, tmp_path / frame, options(**changes, exif_boxes=frame))
+        convert(source.root, tmp_path / frame, options(**changes, exif_boxes=frame))
         assert records(tmp_path / frame)[0].student.objects[0].bbox_2d == box
 
 
-def test_a_teacher_pool_of_the_source_is_kept_and_a_second_one_refused(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
+def test_a_teacher_pool_of_the_source_is_kept_and_a_second_one_refused(source: Any, tmp_path: Path) -> None:
     for name in ("train", "teacher_pool"):
-        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
-        line = {"images": [f"{name}.png"], "objects": [{"bbox_2d": [1, 2, 3, 4], "desc": "cell"}]}
-        (source / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
-    manifest = convert(source, tmp_path / "out", options(format="argus", val_fraction=None))
+        source.image(f"{name}.png", (56, 56))
+        box = {"bbox_2d": [1, 2, 3, 4], "desc": "cell"}
+        source.lines(f"{name}.jsonl", {"images": [f"{name}.png"], "objects": [box]})
+    manifest = convert(source.root, tmp_path / "out", options(format="argus", val_fraction=None))
     images = {name: counts.images for name, counts in manifest.splits.items()}
     assert images == {"train": 1, "teacher_pool": 1}
     with pytest.raises(DataError, match="leave out --teacher-pool"):
-        convert(source, tmp_path / "again", options(format="argus", val_fraction=None, teacher_pool=1))
+        convert(source.root, tmp_path / "again", options(format="argus", val_fraction=None, teacher_pool=1))
 
 
 # --- what was there -------------------------------------------------------------------------------------------------
