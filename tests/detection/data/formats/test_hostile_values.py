@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
 
 from argusvl.detection.data.formats import FORMATS, format_of
 from argusvl.detection.data.formats.base import PlacedRecord
@@ -28,24 +27,21 @@ Spoil = Callable[[str, str, str], CheckReport]
 
 
 @pytest.fixture
-def spoil(tmp_path: Path) -> Spoil:
+def spoil(source: Any) -> Spoil:
     """Writes one image with one object, replaces a piece of its annotation, and checks it."""
 
     def write(name: str, old: str, new: str) -> CheckReport:
         chosen = format_of(name)
         image = f"{chosen.image_folder.format(split='train')}/a.jpg"
         scene = Scene((image,), (ObjectAnnotation((0, 0, 37, 41), "cell"),))
-        record = PlacedRecord("train", Record(scene), {image: (64, 48)})
-        (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 48)).save(tmp_path / image)
+        source.image(image)
         spoilt = 0
-        for file, text in chosen.write([record], "en"):
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        for file, text in chosen.write([PlacedRecord("train", Record(scene), {image: (64, 48)})], "en"):
             changed = new + text if not old else text.replace(old, new)
             spoilt += changed != text
-            (tmp_path / file).write_text(changed, encoding="utf-8")
+            source.text(file, changed)
         assert spoilt or old == new
-        return check_source(tmp_path, name, CheckOptions(workers=1))
+        return check_source(source.root, name, CheckOptions(workers=1))
 
     return write
 

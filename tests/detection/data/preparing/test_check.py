@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 from tokenizers import AddedToken
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
@@ -31,10 +31,11 @@ UNAVOIDABLE = ("copy-in-split", "split-copy", "rare-labels")
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(source: Any) -> Path:
     """A folder with one good image, ``a.jpg``, 112×84."""
-    Image.new("RGB", SIZE, "navy").save(tmp_path / "a.jpg")
-    return tmp_path
+    source.image("a.jpg", SIZE)
+    root: Path = source.root
+    return root
 
 
 def line(*objects: Any, images: Any = ("a.jpg",), **more: Any) -> str:
@@ -192,15 +193,12 @@ def test_an_empty_description_is_found(data: Path) -> None:
     assert found(check(data, line(([5, 5, 20, 20], " ")))) == [("empty-label", "1")]
 
 
-def test_bad_images_are_found(data: Path) -> None:
-    good = (data / "a.jpg").read_bytes()
-    (data / "truncated.jpg").write_bytes(good[:-40])
-    (data / "text.jpg").write_text("not a picture")
-    (data / "empty.jpg").write_bytes(b"")
+def test_bad_images_are_found(data: Path, source: Any) -> None:
+    source.text("truncated.jpg", (data / "a.jpg").read_bytes()[:-40])
+    source.text("text.jpg", "not a picture")
+    source.text("empty.jpg", "")
     Image.new("1", (10_000, 10_000)).save(data / "huge.png")
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", SIZE).save(data / "turned.jpg", exif=exif)
+    source.image("turned.jpg", SIZE, orientation=6)
     names = ["absent.jpg", "truncated.jpg", "text.jpg", "empty.jpg", "huge.png", "turned.jpg"]
     report = check(data, *(line([5, 5, 20, 20], images=[name]) for name in names))
     assert [(f.slug, f.numbers["image"]) for f in own_findings(report)] == [

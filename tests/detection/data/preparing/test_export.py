@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import ExifTags, Image
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data.formats import FORMATS, format_of
@@ -21,21 +20,21 @@ MakeFolder = Callable[..., Path]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> MakeFolder:
+def make(source: Any) -> MakeFolder:
     """A data folder of 64×48 pictures with the given lines in ``train.jsonl``."""
 
     def folder(*lines: Any, pictures: tuple[str, ...] = ("a", "b")) -> Path:
-        root = tmp_path / "data"
-        (root / "images").mkdir(parents=True)
         for name in pictures:
-            Image.new("RGB", (64, 48), (9, 90, 90)).save(root / f"images/{name}.jpg")
-        text = "".join(
-            line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) + "\n" for line in lines
-        )
-        (root / "train.jsonl").write_text(text, encoding="utf-8")
+            source.image(f"images/{name}.jpg")
+        source.text("train.jsonl", "".join(one if isinstance(one, str) else written(one) for one in lines))
+        root: Path = source.root
         return root
 
     return folder
+
+
+def written(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def line(image: str = "images/a.jpg", *objects: tuple[str, Any], **more: Any) -> dict[str, Any]:
@@ -97,38 +96,33 @@ def test_what_a_format_cannot_hold_is_refused_by_name(make: MakeFolder) -> None:
         refused = ["not-exportable"] if name in ("voc", "cvat", "label-studio") else []
         assert kinds(export(data, data.parent / name, ExportOptions(name))) == refused
     (data / "train.jsonl").write_text(
-        json.dumps(line("images/a.jpg", ("<image>", [1, 2, 3, 4]), ("x", [1, 2, 3, 4])))
+        written(line("images/a.jpg", ("<image>", [1, 2, 3, 4]), ("x", [1, 2, 3, 4])))
     )
     for name in ("qwen", "ms-swift"):
         assert kinds(export(data, data.parent / f"{name}2", ExportOptions(name))) == ["not-exportable"]
 
 
-def test_a_turned_picture_is_refused(make: MakeFolder) -> None:
+def test_a_turned_picture_is_refused(make: MakeFolder, source: Any) -> None:
     data = make(line("images/a.jpg"), line("images/turned.jpg"))
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (64, 48)).save(data / "images/turned.jpg", exif=exif)
+    source.image("images/turned.jpg", orientation=6)
     report, _ = run(data)
     assert kinds(report) == ["exif-orientation"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_equal_names_and_awkward_ones_stay_apart(make: MakeFolder, name: str) -> None:
+def test_equal_names_and_awkward_ones_stay_apart(make: MakeFolder, source: Any, name: str) -> None:
     pictures = (".hidden", "A", "a", "line\nbreak", " space ", "b\\c", "classes")
-    data = make(
-        *(line(f"images/{p}.jpg", (f"label of {i}", [1, 2, 3, 4])) for i, p in enumerate(pictures)),
-        pictures=pictures,
-    )
-    Image.new("RGB", (64, 48)).save(data / "images/a.png")
-    with (data / "train.jsonl").open("a") as stream:
-        stream.write(json.dumps(line("images/a.png", ("label of 7", [1, 2, 3, 4]))) + "\n")
+    images = (*(f"images/{p}.jpg" for p in pictures), "images/a.png")
+    lines = [line(image, (f"label of {i}", [1, 2, 3, 4])) for i, image in enumerate(images)]
+    data = make(*lines, pictures=pictures)
+    source.image("images/a.png")
     report, out = run(data, name)
     assert report.findings == []
-    source = format_of(name).read(out, ReadOptions())
-    assert source.findings == []
-    labels = sorted(o.label for image in source.images for o in image.annotate().objects)
+    listed = format_of(name).read(out, ReadOptions())
+    assert listed.findings == []
+    labels = sorted(o.label for image in listed.images for o in image.annotate().objects)
     assert labels == [f"label of {i}" for i in range(8)]
-    assert all(image.path.is_file() for image in source.images)
+    assert all(image.path.is_file() for image in listed.images)
 
 
 def test_one_image_of_two_records_is_shared_or_repeated_as_the_format_needs(make: MakeFolder) -> None:
@@ -175,7 +169,7 @@ def test_the_users_mistakes_are_errors_and_leave_nothing(make: MakeFolder) -> No
         run(data, "vok")
     with pytest.raises(DataError, match="no such records file"):
         run(data / "absent.jsonl")
-    assert [p.name for p in data.parent.iterdir()] == ["data"]
+    assert [p.name for p in data.parent.iterdir()] == ["source"]
     (data.parent / "out").mkdir()
     (data.parent / "out/mine.txt").touch()
     with pytest.raises(DataError, match="is there already"):
@@ -198,4 +192,4 @@ def test_a_full_disk_or_ctrl_c_leaves_nothing(
     monkeypatch.setattr("argusvl.detection.data.preparing.export.copy_file", failing)
     with pytest.raises(ArgusError if isinstance(error, OSError) else KeyboardInterrupt):
         run(data)
-    assert [p.name for p in data.parent.iterdir()] == ["data"]
+    assert [p.name for p in data.parent.iterdir()] == ["source"]

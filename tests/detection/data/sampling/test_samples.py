@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
 from argusvl.detection.data.records import ObjectAnnotation, RecordFile, Scene
@@ -68,14 +69,12 @@ def test_an_object_of_an_absent_image_is_refused(tmp_path: Path, read: Callable[
         read(Scene((), (ObjectAnnotation((1, 1, 2, 2), "a"),)), tmp_path, LIMITS, "a.jsonl:4")
 
 
-def test_missing_empty_and_turned_images_are_errors(tmp_path: Path, read: Callable[..., object]) -> None:
-    (tmp_path / "empty.jpg").touch()
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (56, 28)).save(tmp_path / "turned.jpg", exif=exif)
+def test_missing_empty_and_turned_images_are_errors(source: Any, read: Callable[..., object]) -> None:
+    source.text("empty.jpg", "")
+    source.image("turned.jpg", (56, 28), orientation=6)
     for name in ("missing.jpg", "empty.jpg", "turned.jpg"):
         with pytest.raises(ImageError, match=name):
-            read(Scene((name,), ()), tmp_path, LIMITS, "a.jsonl:1")
+            read(Scene((name,), ()), source.root, LIMITS, "a.jsonl:1")
 
 
 def test_too_many_vision_tokens(write_scene: Callable[..., RecordFile], read: Callable[..., object]) -> None:
