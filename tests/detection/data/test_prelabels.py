@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -45,7 +44,9 @@ def test_predictions_become_tasks_to_correct_with_the_pictures_and_the_interface
 
 
 def test_pre_labels_that_are_submitted_as_they_are_come_back(tmp_path: Path) -> None:
-    write_prelabels(predicted(tmp_path), tmp_path / "all/round-1", model_version="m", served=tmp_path / "all")
+    served, out = tmp_path / "all", tmp_path / "all/round-1"
+    write_prelabels(predicted(tmp_path), out, model_version="m", served=served, images="link")
+    assert (out / "images/one/a.jpg").samefile(tmp_path / "one/a.jpg")
     tasks = json.loads((tmp_path / "all/round-1/label-studio.json").read_text("utf-8"))
     assert tasks[0]["data"]["image"] == "/data/local-files/?d=round-1/images/one/a.jpg"
     export = [{**one, "annotations": one["predictions"]} for one in tasks]
@@ -76,20 +77,6 @@ def test_a_file_that_holds_no_predictions_is_named(tmp_path: Path, content: byte
     with pytest.raises(DataError, match="found.jsonl"):
         write_prelabels(tmp_path / "found.jsonl", tmp_path / "out", model_version="m")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_link_to_another_disk_becomes_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*_: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    found = predicted(tmp_path)
-    write_prelabels(found, tmp_path / "linked", model_version="m", images="link")
-    monkeypatch.setattr("os.link", link)
-    write_prelabels(found, tmp_path / "copied", model_version="m", images="link")
-    original = tmp_path / "one/a.jpg"
-    assert (tmp_path / "linked/images/one/a.jpg").samefile(original)
-    copy = tmp_path / "copied/images/one/a.jpg"
-    assert not copy.samefile(original) and copy.read_bytes() == original.read_bytes()
 
 
 def test_a_folder_that_is_not_served_is_refused(tmp_path: Path) -> None:

@@ -270,9 +270,3 @@ def test_a_folder_above_may_be_named_for_pictures_beside_the_annotations(source:
     source.lines("annotations/train.jsonl", talk("[]", "../images/a.jpg"))
     assert [image.name for image in source.read("qwen").images] == ["a.jpg"]
     assert not source.read("qwen", "annotations").images
-
-
-def test_a_teacher_pool_is_a_split_of_argus_only(source: Any) -> None:
-    source.lines("train.jsonl", {"images": ["a.jpg"], "objects": []})
-    source.lines("teacher_pool.jsonl", {"images": ["b.jpg"], "objects": []})
-    assert source.splits(source.read("argus")) == {"a.jpg": "train", "b.jpg": "teacher_pool"}

@@ -104,12 +104,6 @@ def test_an_empty_name_is_a_finding(voc: Any, name: str) -> None:
     assert read.objects == ()
 
 
-def test_numbers_stay_as_they_are_unless_an_offset_is_asked_for(voc: Any) -> None:
-    text = voc.xml([("cell", (1, 1, 64, 48))]).encode()
-    assert parse_voc(text, "a.xml").objects[0].box_xyxy_px == (1, 1, 64, 48)
-    assert parse_voc(text, "a.xml", pixel_offset=1).objects[0].box_xyxy_px == (0, 0, 64, 48)
-
-
 # --- listing --------------------------------------------------------------------------------------------------------
 
 

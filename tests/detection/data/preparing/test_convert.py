@@ -122,16 +122,6 @@ def test_equal_names_in_different_folders_and_endings_are_kept_apart(voc: Any) -
     assert all((out / name).is_file() for name in by_label.values())
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_every_mode_becomes_rgb(voc: Any, mode: str) -> None:
-    suffix = ".jpg" if mode == "CMYK" else ".png"
-    Image.new("RGB", (64, 48), (200, 30, 30)).convert(mode).save(voc.root / f"a{suffix}")
-    voc.text("a.xml", voc.xml([("cell", (1, 1, 9, 9))]))
-    _, out = run(voc)
-    with Image.open(out / records(out)[0].student.images[0]) as image:
-        assert image.mode == "RGB"
-
-
 def test_the_pixel_offset_moves_left_and_top_edges(voc: Any) -> None:
     voc.pair("a", [("cell", (1, 1, 64, 48))])
     _, out = run(voc, pixel_offset=1)

@@ -47,22 +47,21 @@ def decode(processor: ChatProcessor, conversation: Conversation, start: int, sto
 
 
 @pytest.mark.parametrize(("student", "teachers"), SHAPES)
-def test_answer_spans_hold_the_answers(processor: ChatProcessor, student: Turn, teachers: list[Turn]) -> None:
-    conversation = processor.training(student, teachers)
-    texts = [decode(processor, conversation, p.start, p.stop) for p in conversation.answers]
-    assert texts == [processor.answer(turn) + TURN_END for turn in (*teachers, student)]
-    assert [p.role for p in conversation.answers] == ["teacher"] * len(teachers) + ["student"]
-
-
-@pytest.mark.parametrize(("student", "teachers"), SHAPES)
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_ids_are_those_of_the_chat_templates_text(
+def test_ids_are_those_of_the_chat_templates_text_and_parts_say_what_they_are(
     make_processor: Callable[..., ChatProcessor], language: str, student: Turn, teachers: list[Turn]
 ) -> None:
     processor = make_processor(language)
     rendered = processor.render(processor.messages(student, teachers))
     conversation = processor.training(student, teachers)
     assert conversation.input_ids.tolist() == expanded(processor, rendered, conversation)
+    texts = [decode(processor, conversation, p.start, p.stop) for p in conversation.answers]
+    assert texts == [processor.answer(turn) + TURN_END for turn in (*teachers, student)]
+    assert [p.role for p in conversation.answers] == ["teacher"] * len(teachers) + ["student"]
+    # They leave no gap.
+    edges = [0, *(p.stop for p in conversation.parts)]
+    assert [p.start for p in conversation.parts] == edges[:-1]
+    assert edges[-1] == len(conversation)
 
 
 def expanded(processor: ChatProcessor, rendered: str, conversation: Conversation) -> list[int]:
@@ -90,14 +89,6 @@ def test_whatever_a_description_says_the_spans_are_exact(processor: ChatProcesso
     ids = [*processor.encode(processor.answer(turn)), processor.end_token_id]
     assert conversation.input_ids[first.start : first.stop].tolist() == ids
     assert conversation.input_ids[last.start : last.stop].tolist() == ids
-
-
-@pytest.mark.parametrize(("student", "teachers"), SHAPES)
-def test_parts_leave_no_gap(processor: ChatProcessor, student: Turn, teachers: list[Turn]) -> None:
-    conversation = processor.training(student, teachers)
-    edges = [0, *(p.stop for p in conversation.parts)]
-    assert [p.start for p in conversation.parts] == edges[:-1]
-    assert edges[-1] == len(conversation)
 
 
 def test_image_spans_hold_the_expanded_placeholders_of_their_owner(processor: ChatProcessor) -> None:

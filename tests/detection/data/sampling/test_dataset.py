@@ -93,10 +93,12 @@ def at_epoch(dataset: DetectionDataset, epoch: int) -> DetectionDataset:
     return dataset
 
 
-def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: MakeDataset) -> None:
+def test_augmentation_changes_neither_the_teachers_nor_what_is_measured(make_dataset: MakeDataset) -> None:
     plain, augmented = make_dataset(augmentation=None), make_dataset()
     for i in range(len(plain)):
-        ours, theirs = plain[i], augmented[i]
+        ours, theirs, measured = plain[i], augmented[i], augmented.measure(i)
+        np.testing.assert_array_equal(measured.input_ids, ours.conversation.input_ids)
+        assert measured.parts == ours.conversation.parts
         assert ours.conversation.num_teachers == theirs.conversation.num_teachers
         for a, b in zip(ours.images[:-1], theirs.images[:-1], strict=True):
             np.testing.assert_array_equal(a, b)
@@ -129,15 +131,6 @@ def test_a_plain_sample_is_its_record(make_dataset: MakeDataset, photo_set: Any)
     assert same(dataset[-1], dataset[len(dataset) - 1])
     with pytest.raises(IndexError):
         dataset[len(dataset)]
-
-
-def test_measuring_gives_the_conversation_before_augmentation(make_dataset: MakeDataset) -> None:
-    dataset = make_dataset()
-    plain = make_dataset(augmentation=None)
-    for i in range(len(dataset)):
-        measured, sample = dataset.measure(i), plain[i]
-        np.testing.assert_array_equal(measured.input_ids, sample.conversation.input_ids)
-        assert measured.parts == sample.conversation.parts
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.7, 1.0])
