@@ -114,11 +114,10 @@ Report = Callable[[Problem], None]
 
 @dataclass(slots=True)
 class ReadScene:
-    """What could be read of a scene: image paths, and objects by their position in the line, of ``num_objects``."""
+    """What could be read of a scene: image paths, and objects by their position in the line."""
 
     images: tuple[str, ...] = ()
     objects: dict[int, ObjectAnnotation] = field(default_factory=dict)
-    num_objects: int = 0
 
 
 def parse_record(value: Any, source: str) -> Record:
@@ -324,7 +323,6 @@ def _read_scene(value: Any, prefix: str, report: Report) -> ReadScene:
         remedy = "write a list, empty when the image shows none"
         report(_bad(f"field '{prefix}objects'", objects, remedy))
         return scene
-    scene.num_objects = len(objects)
     if (problem := crowd_problem(len(objects))) is not None:
         report(_bad(f"field '{prefix}objects'", objects, problem=problem))
         return scene

@@ -45,7 +45,7 @@ def test_boxes_outlines_and_images_without_any_are_read(source: Any) -> None:
     assert source.found(listed) == []
     first, second = (image.annotate() for image in listed.images)
     assert source.objects(first) == [("螺丝/已安装", (4, 5, 24.5, 35)), ("screw", (0, 2, 30, 40))]
-    assert (first.size, second.objects, second.num_objects) == ((64, 48), (), 0)
+    assert (first.size, second.objects, len(second.entries)) == ((64, 48), (), 0)
 
 
 @pytest.mark.parametrize(

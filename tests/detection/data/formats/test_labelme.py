@@ -65,7 +65,7 @@ def test_a_bad_shape_is_named_by_its_line_and_the_others_are_read(one: Any, kind
     read = parse(value)
     assert [(f.slug, f.where) for f in read.findings] == [(kind, "a.json:4")]
     assert [o.index for o in read.objects] == [1]
-    assert read.num_objects == 2
+    assert len(read.entries) == 2
 
 
 def test_files_without_shapes_or_size() -> None:

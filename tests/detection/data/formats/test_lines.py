@@ -175,7 +175,7 @@ def test_a_bad_object_is_named(format_name: str, entry: dict[str, Any], kind: st
         read = parse_argus({"images": ["a.jpg"], "objects": entries}, "a:1")
     assert kinds(read) == [kind]
     assert [label for _, label, _ in objects(read)] == ["screw"]
-    assert scene(read).annotation(0, "a:1").num_objects == 2
+    assert len(scene(read).annotation(0, "a:1").entries) == 2
 
 
 def test_an_object_that_is_none_is_named() -> None:

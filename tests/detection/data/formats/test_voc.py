@@ -85,7 +85,7 @@ def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value:
     found = read.findings[0]
     assert (found.where, found.numbers["object_index"], found.numbers["label"]) == ("a.xml:4", 1, "cell")
     assert found.numbers["box"] == (1, value, 3, 4)
-    assert read.num_objects == 2
+    assert len(read.entries) == 2
 
 
 def test_a_box_without_a_corner_says_which() -> None:

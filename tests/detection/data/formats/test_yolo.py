@@ -66,7 +66,7 @@ def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> No
     read = parse_yolo(f"1 0.5 0.5 0.1 0.1\n{line}\n1 0.5 0.5 0.2 0.2\n".encode(), "a.txt", NAMES)
     assert [(f.slug, f.where) for f in read.findings] == [(kind, "a.txt:2")]
     assert [o.index for o in read.objects] == [0, 2]
-    assert read.num_objects == 3
+    assert len(read.entries) == 3
 
 
 @pytest.mark.parametrize(

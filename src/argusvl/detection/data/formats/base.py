@@ -68,51 +68,37 @@ class Annotation:
 
     Attributes:
         where: The annotation file, with the line where that is known.
+        entries: Its objects: each of them, or why it could not be read.
+        remarks: What concerns no object: what is odd, or why the image cannot be used.
         size: ``(width, height)`` that the annotation states, pixels; ``None`` where it states none.
-        objects: The objects that could be read.
-        findings: What could not be, and what is odd.
-        usable: Whether the image can be used; if not, a finding says why.
-        num_objects: Objects in the annotation, those that could not be read included.
+        usable: Whether the image can be used; if not, the last remark says why.
         file_name: The image's name as the annotation states it.
         relative: Whether the boxes are fractions of the image's sides. They are scaled when the image is looked at:
             an EXIF-turned image has two sizes, and a reader opens no image.
     """
 
     where: str
+    entries: Sequence[SourceObject | Finding] = ()
+    remarks: Sequence[Finding] = ()
     size: tuple[int, int] | None = None
-    objects: tuple[SourceObject, ...] = ()
-    findings: tuple[Finding, ...] = ()
     usable: bool = True
-    num_objects: int = 0
     file_name: str | None = None
     relative: bool = False
 
     @classmethod
-    def of(
-        cls,
-        where: str,
-        entries: Sequence[SourceObject | Finding],
-        *,
-        findings: Iterable[Finding] = (),
-        size: tuple[int, int] | None = None,
-        file_name: str | None = None,
-        relative: bool = False,
-    ) -> Annotation:
-        """Of the entries of an image, each an object or why it is none; ``findings`` are what concerns no entry."""
-        return cls(
-            where=where,
-            size=size,
-            objects=tuple(one for one in entries if isinstance(one, SourceObject)),
-            findings=(*findings, *(one for one in entries if isinstance(one, Finding))),
-            num_objects=len(entries),
-            file_name=file_name,
-            relative=relative,
-        )
+    def unusable(cls, where: str, *remarks: Finding) -> Annotation:
+        """Of an image that cannot be used."""
+        return cls(where, remarks=remarks, usable=False)
 
-    @classmethod
-    def unusable(cls, where: str, *findings: Finding) -> Annotation:
-        """Of an image that cannot be used; the last finding says why."""
-        return cls(where=where, findings=findings, usable=False)
+    @property
+    def objects(self) -> tuple[SourceObject, ...]:
+        """Those that could be read."""
+        return tuple(one for one in self.entries if isinstance(one, SourceObject))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The remarks, and why objects could not be read."""
+        return (*self.remarks, *(one for one in self.entries if isinstance(one, Finding)))
 
 
 def object_or_finding(

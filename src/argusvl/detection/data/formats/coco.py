@@ -187,7 +187,7 @@ def _annotation(
         place = document.place("images", position)
         findings.append(finding("missing-size", place, text, image=entry["file_name"]))
     objects = [_object(document, i, index, names, size, offset) for index, i in enumerate(members)]
-    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=entry["file_name"])
+    return Annotation(document.where, objects, findings, size=size, file_name=entry["file_name"])
 
 
 def _object(

@@ -102,7 +102,7 @@ def _annotation(element: Element, where: str, offset: float) -> Annotation:
     if tags or attributes:
         text = f"{name!r}: {tags} tags and {attributes} attributes have no place in a record and are left out"
         findings.append(finding("left-out", place, text, image=name))
-    return Annotation.of(place, objects, findings=findings, size=size, file_name=name)
+    return Annotation(place, objects, findings, size=size, file_name=name)
 
 
 def _object(element: Element, index: int, where: str, offset: float) -> SourceObject | Finding:

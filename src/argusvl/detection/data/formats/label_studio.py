@@ -150,7 +150,7 @@ def _task(document: JsonText, position: int) -> tuple[str | None, Annotation]:
     findings: list[Finding] = []
     chosen = _answer(document, position, name, findings)
     if chosen is None:
-        return split, Annotation(where, findings=tuple(findings), usable=False, file_name=name)
+        return split, Annotation(where, remarks=findings, usable=False, file_name=name)
     return split, _annotation(document, (position, "annotations", chosen, "result"), name, findings)
 
 
@@ -204,7 +204,7 @@ def _annotation(document: JsonText, path: KeyPath, name: str, findings: list[Fin
         findings.append(finding("missing-size", document.place(*path), text, image=name))
     size = sizes.pop() if len(sizes) == 1 else None
     where = document.place(path[0])
-    return Annotation.of(where, objects, findings=findings, size=size, file_name=name, relative=True)
+    return Annotation(where, objects, findings, size=size, file_name=name, relative=True)
 
 
 def _object(region: Any, index: int, place: str) -> SourceObject | Finding:

@@ -54,7 +54,7 @@ def parse_labelme(document: JsonText) -> Annotation:
     objects = [_object(document, shape, index) for index, shape in enumerate(value["shapes"])]
     stated = value.get("imagePath")
     name = stated if isinstance(stated, str) and stated else None
-    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=name)
+    return Annotation(document.where, objects, findings, size=size, file_name=name)
 
 
 def read_labelme(folder: Path, options: ReadOptions) -> Source:

@@ -64,7 +64,7 @@ class LineScene:
 
     def annotation(self, image: int, where: str) -> Annotation:
         """What is known of one of the images."""
-        return Annotation.of(where, [one for i, one in self.objects if i == image], relative=self.relative)
+        return Annotation(where, [one for i, one in self.objects if i == image], relative=self.relative)
 
 
 LineParser = Callable[[Any, str], "list[LineScene] | Finding"]

@@ -62,7 +62,7 @@ def parse_vendor(document: JsonText, words: Vocabulary) -> Annotation:
         text = f"{len(left_out)} terms are not in the label hierarchy and were left out: {terms}"
         findings.append(finding("unknown-term", document.where, text))
     name = next((v for k in ("fileName", "filename", "name") if isinstance(v := info.get(k), str)), None)
-    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=name)
+    return Annotation(document.where, objects, findings, size=size, file_name=name)
 
 
 def read_vendor(folder: Path, options: ReadOptions) -> Source:

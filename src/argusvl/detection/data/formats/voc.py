@@ -50,7 +50,7 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
     size = _size(root, where, findings)
     objects = [_object(e, i, where, pixel_offset) for i, e in enumerate(root.findall("object"))]
     name = child_text(root, "filename") or None
-    return Annotation.of(where, objects, findings=findings, size=size, file_name=name)
+    return Annotation(where, objects, findings, size=size, file_name=name)
 
 
 def read_voc(folder: Path, options: ReadOptions) -> Source:

@@ -66,7 +66,7 @@ def parse_yolo(content: bytes, where: str, names: dict[int, str]) -> Annotation:
         return Annotation.unusable(where, *findings)
     lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
     objects = [_object(line.split(), i, f"{where}:{n}", names) for i, (n, line) in enumerate(lines)]
-    return Annotation.of(where, objects, findings=findings, relative=True)
+    return Annotation(where, objects, findings, relative=True)
 
 
 def read_yolo(folder: Path, options: ReadOptions) -> Source:

@@ -335,12 +335,12 @@ def _convert_image(
 ) -> _Converted:
     annotation = entry.annotate()
     inspected = inspect_image(entry.path, entry.name, annotation, options.exif_boxes)
+
+    def refused(*problem: Finding) -> _Converted:
+        return _Converted(entry, None, None, (*inspected.findings, *problem), len(annotation.entries))
+
     if not inspected.usable:
-        return _Converted(entry, None, None, inspected.findings, inspected.refused_objects)
-
-    def refused(problem: Finding) -> _Converted:
-        return _Converted(entry, None, None, (*inspected.findings, problem), annotation.num_objects)
-
+        return refused()
     try:
         plan = plan_resize(*inspected.size, limits.min_pixels, limits.max_pixels)
     except ImageError as error:
@@ -371,7 +371,7 @@ def _convert_image(
             boxes_drawn_on=inspected.frame,
         ),
         findings=(*inspected.findings, *findings),
-        refused_objects=inspected.refused_objects + len(findings),
+        refused_objects=len(annotation.entries) - len(objects),
     )
 
 

@@ -29,7 +29,6 @@ class Inspected:
         size: ``(width, height)`` of the upright picture; ``(0, 0)`` where it cannot be read.
         orientation: The file's EXIF orientation, 1 to 8.
         frame: The pixels that the boxes were drawn on, where the orientation is not 1.
-        refused_objects: Objects of the annotation that cannot be used.
     """
 
     objects: tuple[SourceObject, ...]
@@ -38,7 +37,6 @@ class Inspected:
     size: tuple[int, int] = (0, 0)
     orientation: int = UPRIGHT
     frame: BoxFrame | None = None
-    refused_objects: int = 0
 
 
 def inspect_image(
@@ -48,14 +46,14 @@ def inspect_image(
 
     ``exif_boxes`` says where boxes of turned images were drawn, when the sizes do not tell.
     """
-    findings = list(annotation.findings)
+    findings, stated = list(annotation.findings), len(annotation.entries)
 
     def refused(*more: Finding) -> Inspected:
-        return Inspected((), (*findings, *more), usable=False, refused_objects=annotation.num_objects)
+        return Inspected((), (*findings, *more), usable=False)
 
     if not annotation.usable:
         return refused()
-    if (problem := crowd_problem(annotation.num_objects)) is not None:
+    if (problem := crowd_problem(stated)) is not None:
         return refused(finding(problem[0], annotation.where, problem[1], image=name))
     header = size_and_orientation(path, name, annotation.where)
     if isinstance(header, Finding):
@@ -83,9 +81,9 @@ def inspect_image(
             objects.append(replace(one, box_xyxy_px=box_to_upright(one.box_xyxy_px, stored, orientation)))
         else:
             objects.append(one)
-    if annotation.num_objects and not objects:
+    if stated and not objects:
         # Without its objects the image would teach that there is nothing in it.
-        text = f"none of its {annotation.num_objects} objects can be used, so the image cannot"
+        text = f"none of its {stated} objects can be used, so the image cannot"
         return refused(finding("nothing-left", annotation.where, text, image=name))
     return Inspected(
         objects=tuple(objects),
@@ -94,7 +92,6 @@ def inspect_image(
         size=upright_size(stored, orientation),
         orientation=orientation,
         frame=frame,
-        refused_objects=annotation.num_objects - len(objects),
     )
 
 
