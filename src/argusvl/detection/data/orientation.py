@@ -6,10 +6,12 @@ some do not; the annotated width and height tell which, unless both readings fit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeVar
 
-from argusvl.detection.data.resize import Box
+import numpy as np
+
+Edge = TypeVar("Edge", float, np.ndarray)
 
 BoxFrame = Literal["stored", "upright"]
 """The pixels that boxes were drawn on: as stored in the file, or turned as the tag says."""
@@ -36,12 +38,14 @@ def fitting_frames(
     return [frame for frame, size in frames if annotated is None or size == annotated]
 
 
-def box_to_upright(box: Sequence[float], stored: tuple[int, int], orientation: int) -> Box:
-    """A box drawn on the stored pixels, in the upright picture.
+def box_to_upright(
+    box: Iterable[Edge], stored: tuple[int, int], orientation: int
+) -> tuple[Edge, Edge, Edge, Edge]:
+    """A box drawn on the stored pixels, in the upright picture; each edge may be an array, of many boxes.
 
     ``stored`` is the size of those pixels, ``orientation`` 1 to 8 (EXIF 2.32, tag 0x0112).
     """
-    x1, y1, x2, y2 = (float(v) for v in box)
+    x1, y1, x2, y2 = box
     if orientation in _SWAPS_SIDES:
         x1, y1, x2, y2 = y1, x1, y2, x2  # about the main diagonal: orientation 5 itself
     width, height = upright_size(stored, orientation)

@@ -15,9 +15,7 @@ from argusvl.detection.data.sampling.augmentation import (
     Augmentation,
     View,
     change_colour,
-    flip_horizontally,
-    flip_vertically,
-    rotate_quarter,
+    turn,
     zoom,
 )
 
@@ -80,27 +78,24 @@ def assert_boxes_fit(view: View, tolerance: float = 1.5) -> None:
             np.testing.assert_allclose(box, tight, atol=tolerance + 1)
 
 
-@pytest.mark.parametrize("clockwise", [True, False])
-def test_flips_and_turns_are_exact_and_undo_themselves(clockwise: bool) -> None:
-    view = painted()
-    for change in (flip_horizontally, flip_vertically):
-        assert_boxes_fit(change(view), tolerance=0)
-        back = change(change(view))
-        np.testing.assert_array_equal(back.pixels, view.pixels)
-        np.testing.assert_array_equal(back.boxes_xyxy_px, view.boxes_xyxy_px)
-    turned = rotate_quarter(view, clockwise=clockwise)
-    assert turned.size == (112, 168)
+def assert_same(view: View, other: View) -> None:
+    np.testing.assert_array_equal(view.pixels, other.pixels)
+    np.testing.assert_array_equal(view.boxes_xyxy_px, other.boxes_xyxy_px)
+
+
+@pytest.mark.parametrize(("way", "back"), [(2, 2), (4, 4), (6, 8), (8, 6)])
+def test_flips_and_turns_are_exact_and_can_be_undone(way: int, back: int) -> None:
+    turned = turn(painted(), way)
+    assert turned.size == ((168, 112) if way < 5 else (112, 168))
     assert_boxes_fit(turned, tolerance=0)
-    back = rotate_quarter(turned, clockwise=not clockwise)
-    np.testing.assert_array_equal(back.pixels, view.pixels)
-    np.testing.assert_array_equal(back.boxes_xyxy_px, view.boxes_xyxy_px)
+    assert_same(turn(turned, back), painted())
 
 
 def test_clockwise_is_clockwise() -> None:
     pixels = np.zeros((28, 56, 3), dtype=np.uint8)
     pixels[0, 0] = 255  # left upper corner → right upper corner
     view = View(pixels, np.array([[0.0, 0.0, 1.0, 1.0]]), ("dot",))
-    turned = rotate_quarter(view, clockwise=True)
+    turned = turn(view, 6)
     assert turned.pixels[0, 27].tolist() == [255, 255, 255]
     assert turned.boxes_xyxy_px.tolist() == [[27, 0, 28, 1]]
 
@@ -184,15 +179,12 @@ def test_hue_turns_colours_and_leaves_grey_and_luma() -> None:
 
 def test_nothing_configured_changes_nothing() -> None:
     view = painted()
-    changed = NOTHING(view, np.random.default_rng(0))
-    np.testing.assert_array_equal(changed.pixels, view.pixels)
-    np.testing.assert_array_equal(changed.boxes_xyxy_px, view.boxes_xyxy_px)
+    assert_same(NOTHING(view, np.random.default_rng(0)), view)
 
 
 def test_the_same_generator_state_gives_the_same_picture_and_another_another() -> None:
     first, again, other = (ALL(painted(), np.random.default_rng(s)) for s in (1, 1, 2))
-    np.testing.assert_array_equal(first.pixels, again.pixels)
-    np.testing.assert_array_equal(first.boxes_xyxy_px, again.boxes_xyxy_px)
+    assert_same(first, again)
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()
 
 

@@ -8,15 +8,27 @@ and is clipped to the picture; an object of which too little is left goes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
+
+from argusvl.detection.data.orientation import box_to_upright
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 # RGB → YIQ: luma apart from two chroma axes, in which a change of hue is a rotation.
 _TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,  # left becomes right
+    4: np.flipud,  # top becomes bottom
+    6: partial(np.rot90, k=-1),  # clockwise: width and height change places
+    8: np.rot90,  # counter-clockwise
+}
+"""EXIF orientation → what brings its pixels upright, as far as pictures are augmented so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +67,21 @@ class Augmentation:
             scale = math.exp(rng.uniform(math.log(self.scale_min), math.log(self.scale_max)))
             view = zoom(view, rng, scale, self.min_visible)
         if rng.random() < self.horizontal_flip:
-            view = flip_horizontally(view)
+            view = turn(view, 2)
         if rng.random() < self.vertical_flip:
-            view = flip_vertically(view)
+            view = turn(view, 4)
         if rng.random() < self.rotate90:
-            view = rotate_quarter(view, clockwise=bool(rng.random() < 0.5))
+            view = turn(view, 6 if rng.random() < 0.5 else 8)
         changes = rng.uniform(-1, 1, size=4) * (self.brightness, self.contrast, self.saturation, self.hue)
         if changes.any():
             view = change_colour(view, *changes)
         return View(np.ascontiguousarray(view.pixels), view.boxes_xyxy_px, view.descs)
 
 
-def flip_horizontally(view: View) -> View:
-    """Left becomes right."""
-    width, _ = view.size
-    x1, y1, x2, y2 = view.boxes_xyxy_px.T
-    return View(view.pixels[:, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1), view.descs)
-
-
-def flip_vertically(view: View) -> View:
-    """Top becomes bottom."""
-    _, height = view.size
-    x1, y1, x2, y2 = view.boxes_xyxy_px.T
-    return View(view.pixels[::-1], np.stack([x1, height - y2, x2, height - y1], axis=1), view.descs)
-
-
-def rotate_quarter(view: View, *, clockwise: bool) -> View:
-    """A turn by 90 degrees; width and height change places."""
-    width, height = view.size
-    x1, y1, x2, y2 = view.boxes_xyxy_px.T
-    if clockwise:
-        boxes = np.stack([height - y2, x1, height - y1, x2], axis=1)
-    else:
-        boxes = np.stack([y1, width - x2, y2, width - x1], axis=1)
-    return View(np.rot90(view.pixels, k=-1 if clockwise else 1), boxes, view.descs)
+def turn(view: View, orientation: int) -> View:
+    """A picture and its boxes, brought upright as if they had been stored in one of the orientations of ``_TURNS``."""
+    boxes = box_to_upright(view.boxes_xyxy_px.T, view.size, orientation)
+    return View(_TURNS[orientation](view.pixels), np.stack(boxes, axis=1), view.descs)
 
 
 def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float) -> View:
