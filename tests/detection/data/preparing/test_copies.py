@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from argusvl.detection.data.preparing.copies import Copies, fingerprint, perceptual_hashes
+from argusvl.detection.data.preparing.copies import Copies, fingerprint
 
 SIZE = (160, 120)
 
@@ -136,13 +136,3 @@ def test_a_fixed_camera_does_not_make_all_its_pictures_copies() -> None:
     copies = copies_of([*files, stored(again, 60)])
     assert [5, 40] in copies.groups
     assert len(copies.groups) <= 2
-
-
-def test_the_hash_is_that_of_the_signs_of_a_cosine_transform() -> None:
-    thumbnail = np.random.default_rng(0).normal(size=(16, 16))
-    k, x = np.arange(8)[:, None], np.arange(16)[None]
-    basis = np.cos(np.pi * (2 * x + 1) * k / 32)
-    signs = (basis @ thumbnail @ basis.T > 0).ravel()
-    signs[0] = False
-    found = perceptual_hashes(thumbnail.reshape(1, -1)).view(np.uint8)
-    assert np.unpackbits(found).astype(bool).tolist() == signs.tolist()

@@ -20,11 +20,15 @@ OBJECTS = st.lists(st.tuples(BOX, LABEL), max_size=5)
 GOOD = '{"bbox_2d": [1, 2, 3, 4], "label": "a"}'
 
 
+Items = list[tuple[tuple[int, int, int, int], str]]
+"""Boxes with their labels."""
+
+
 def annotation(*box: float, desc: str = "a", image: int = 0) -> ObjectAnnotation:
     return ObjectAnnotation(box, desc, image)  # type: ignore[arg-type]
 
 
-def in_order(items: list[tuple[tuple[int, int, int, int], str]]) -> tuple[ObjectAnnotation, ...]:
+def in_order(items: Items) -> tuple[ObjectAnnotation, ...]:
     return tuple(annotation(*box, desc=label) for box, label in items)
 
 
@@ -65,7 +69,7 @@ def test_rounding_leaves_every_box_an_area_inside_the_image(box: tuple[float, fl
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(BOX, LABEL | st.text(min_size=1, max_size=9).filter(str.strip)), max_size=5))
-def test_what_is_written_is_read(items: list[tuple[tuple[int, int, int, int], str]]) -> None:
+def test_what_is_written_is_read(items: Items) -> None:
     objects = in_order(items)
     parsed = parse_answer(answer_text(answer_entries(objects, [GRID])))
     assert sorted(parsed.objects, key=repr) == sorted(objects, key=repr)
@@ -80,9 +84,7 @@ def test_any_text_is_read_and_what_is_found_is_valid(text: str) -> None:
 
 
 @given(OBJECTS, st.lists(st.booleans(), min_size=5, max_size=5))
-def test_the_order_of_keys_and_of_objects_does_not_matter(
-    items: list[tuple[tuple[int, int, int, int], str]], label_first: list[bool]
-) -> None:
+def test_the_order_of_keys_and_of_objects_does_not_matter(items: Items, label_first: list[bool]) -> None:
     written = [as_json(*item, first) for item, first in zip(items, label_first, strict=False)]
     parsed = parse_answer(f"[{', '.join(written)}]")
     assert parsed.objects == in_order(items)
@@ -90,7 +92,7 @@ def test_the_order_of_keys_and_of_objects_does_not_matter(
 
 
 @given(OBJECTS)
-def test_chinese_punctuation_is_read(items: list[tuple[tuple[int, int, int, int], str]]) -> None:
+def test_chinese_punctuation_is_read(items: Items) -> None:
     items = [(box, label.replace("“", "").replace("”", "").replace('"', "") or "a") for box, label in items]
     items = [(box, label if label.strip() else "a") for box, label in items]
     digits = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -104,7 +106,7 @@ def test_chinese_punctuation_is_read(items: list[tuple[tuple[int, int, int, int]
 
 
 @given(OBJECTS, st.sampled_from(['{"objects": [%s]}', "[[%s]]", '[{"image_0": {"found": [%s]}}]', "%s"]))
-def test_objects_may_be_nested(items: list[tuple[tuple[int, int, int, int], str]], around: str) -> None:
+def test_objects_may_be_nested(items: Items, around: str) -> None:
     parsed = parse_answer(around % ", ".join(as_json(*item) for item in items))
     assert parsed.objects == in_order(items)
     assert not parsed.dropped

@@ -168,7 +168,7 @@ def _candidates(thumbnails: Sequence[bytes], progress: bool) -> Iterator[tuple[i
     if len(numbers) < 2:
         return
     own = own[:, numbers]
-    hashes = np.stack([perceptual_hashes(turned) for turned in own])
+    hashes = np.stack([_perceptual_hashes(turned) for turned in own])
     rows = range(1, len(numbers))
     for row in track(rows, len(rows), "comparing pictures", unit="pictures", enabled=progress):
         distance = np.bitwise_count(hashes[0, :row] ^ hashes[:, row, None])  # [turns, row]
@@ -204,7 +204,7 @@ def _what_is_its_own(thumbnails: Sequence[bytes]) -> tuple[np.ndarray, np.ndarra
     return turned / np.maximum(lengths, 1e-6), usable
 
 
-def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
+def _perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
     """The signs of the lowest frequencies of thumbnails ``float [N, 256]``, ``uint64 [N]``; brightness is left out."""
     pictures = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     low = dctn(pictures, axes=(1, 2), norm="ortho")[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(pictures), -1)

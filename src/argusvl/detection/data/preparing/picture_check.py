@@ -145,17 +145,11 @@ class Pictures:
         upright_size: tuple[int, int] | None = None,
         alone: bool = True,
     ) -> Checked:
-        """Checks an image and the objects in it.
+        """Checks an image and the objects in it; what is not told here is told at :class:`CheckedPicture`.
 
-        Args:
-            path: The file.
-            name: As the annotation names it.
-            where: ``file:line`` that names it.
-            objects: Those whose boxes are boxes, all of one scene.
-            split: The split that it is learned from or measured on in; ``None`` for a teacher's image.
-            upright_size: Where boxes lie in the upright picture, and within it: its size. Otherwise they lie in the
-                stored one, which an EXIF orientation may contradict.
-            alone: Whether its record shows no other image.
+        ``objects`` are those whose boxes are boxes, all of one scene; ``split`` is ``None`` for a teacher's image. Boxes
+        lie in the upright picture, and within it, where ``upright_size`` gives its size. Otherwise they lie in the
+        stored one, which an EXIF orientation may contradict.
         """
         checked = Checked()
         decoded, place = self._decode(path), where if upright_size is None else name
