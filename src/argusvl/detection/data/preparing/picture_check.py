@@ -147,9 +147,9 @@ class Pictures:
     ) -> Checked:
         """Checks an image and the objects in it; what is not told here is told at :class:`CheckedPicture`.
 
-        ``objects`` are those whose boxes are boxes, all of one scene; ``split`` is ``None`` for a teacher's image. Boxes
-        lie in the upright picture, and within it, where ``upright_size`` gives its size. Otherwise they lie in the
-        stored one, which an EXIF orientation may contradict.
+        ``objects`` are those whose boxes are boxes, all of one scene; ``split`` is ``None`` for a teacher's image.
+        Boxes lie in the upright picture, and within it, where ``upright_size`` gives its size. Otherwise they lie in
+        the stored one, which an EXIF orientation may contradict.
         """
         checked = Checked()
         decoded, place = self._decode(path), where if upright_size is None else name
