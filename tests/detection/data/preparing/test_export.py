@@ -102,6 +102,13 @@ def test_what_a_format_cannot_hold_is_refused_by_name(make: MakeFolder) -> None:
         assert kinds(export(data, data.parent / f"{name}2", ExportOptions(name))) == ["not-exportable"]
 
 
+def test_a_record_without_an_image_is_refused_where_records_are_images(make: MakeFolder) -> None:
+    data = make(line("images/a.jpg"), {"images": [], "objects": []})
+    report, _ = run(data, "voc")
+    assert (kinds(report), report.images, report.notes) == (["not-exportable"], {"train": 1}, [])
+    assert export(data, data.parent / "argus", ExportOptions("argus")).findings == []
+
+
 def test_a_turned_picture_is_refused(make: MakeFolder, source: Any) -> None:
     data = make(line("images/a.jpg"), line("images/turned.jpg"))
     source.image("images/turned.jpg", orientation=6)

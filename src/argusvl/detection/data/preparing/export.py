@@ -155,8 +155,13 @@ def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: Expor
         if len(one.record.student.images) == 1 or chosen.several_images:
             result.append(one)
             continue
-        divided += 1
         scene = one.record.student
+        if not scene.images:
+            text = f"it shows no image, and each record of {name} is one of an image"
+            remedy = "name its image, or choose a format whose records name theirs, such as argus"
+            report.findings.append(finding("not-exportable", one.record.source, text, remedy=remedy))
+            continue
+        divided += 1
         for index, image in enumerate(scene.images):
             objects = tuple(replace(o, image=0) for o in scene.objects if o.image == index)
             result.append(replace(one, record=replace(one.record, student=Scene((image,), objects))))
