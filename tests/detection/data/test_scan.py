@@ -83,6 +83,7 @@ def test_each_record_is_read_once_for_all_measurements(file: Path, parsed: Reads
     scan(RecordFile(file), measured, workers=2)
     assert parsed == Counter(file.read_text("utf-8").splitlines(keepends=True))
     assert measured[0].counts["screw/loose"] == sum(k % 5 >= 2 for k in range(40))
+    assert measured[0].counts.keys() == set(NAMES[:3])  # of students alone
     assert sum(len(one.images) for one in measured if isinstance(one, Shapes)) == 40 + 6
 
 
