@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from argus_doctor.findings import Finding
-from argusvl.detection.data.preparing.balance import LabelCount
 from argusvl.detection.data.preparing.check import CheckReport
+from argusvl.detection.data.preparing.label_check import LabelCount
 from argusvl.detection.data.preparing.picture_check import CheckedPicture
 from argusvl.detection.report.check_page import write_check_page
 

@@ -23,7 +23,6 @@ from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.strict_json import MalformedJsonError
-from argusvl.core.wording import counted
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.findings import finding
@@ -32,9 +31,8 @@ from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
 from argusvl.detection.data.manifest import limits_of, token_statistics
 from argusvl.detection.data.measuring.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
 from argusvl.detection.data.orientation import BoxFrame
-from argusvl.detection.data.preparing.balance import LabelCount, balance_findings, not_in_train
 from argusvl.detection.data.preparing.inspection import inspect_image
-from argusvl.detection.data.preparing.label_typos import levels_of, near_duplicates
+from argusvl.detection.data.preparing.label_check import LabelCount, label_findings
 from argusvl.detection.data.preparing.leakage import leakage
 from argusvl.detection.data.preparing.picture_check import Checked, CheckedPicture, CheckOptions, Pictures
 from argusvl.detection.data.preparing.split import split_files
@@ -276,43 +274,7 @@ def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: b
         return open_image(path, exif="upright", max_megapixels=options.max_megapixels)
 
     report.findings += leakage(report.pictures, open_upright, progress=progress)
-    report.findings += _typing_slips(report)
-    report.findings += _empty_segments(report)
-    if "train" in report.images:
-        report.findings += not_in_train(report.data, report.labels)
-    report.findings += balance_findings(report.data, report.labels)
-
-
-def _typing_slips(report: CheckReport) -> list[Finding]:
-    """A finding for each label that may be a slip of another one, with the first place where it stands."""
-    counts: Counter[str] = Counter()
-    places: dict[str, str] = {}
-    for label, count in report.labels.items():
-        for name in levels_of(label):
-            counts[name] += count.objects
-            places.setdefault(name, count.where)
-    meant: dict[str, str] = {}
-    for pair in near_duplicates(report.labels):
-        other, rarer = sorted(pair, key=lambda name: (-counts[name], name))
-        # Of several that look alike each is held against the most frequent one.
-        if rarer not in meant or counts[other] > counts[meant[rarer]]:
-            meant[rarer] = other
-    findings = []
-    for rarer, other in sorted(meant.items()):
-        first, second = (f"{name!r} ({counted(counts[name], 'object')})" for name in (rarer, other))
-        text = f"{first} and {second} may be one label"
-        findings.append(finding("near-duplicate-labels", places[rarer], text, label=rarer))
-    return findings
-
-
-def _empty_segments(report: CheckReport) -> list[Finding]:
-    """A finding for each label with a level that has no name. Without the first one, its type, none is read."""
-    findings = []
-    for label, count in report.labels.items():
-        if not all(segment.strip() for segment in label.split("/")):
-            text = f"nothing stands beside a '/' of {label!r} ({counted(count.objects, 'object')})"
-            findings.append(finding("empty-segment", count.where, text, label=label))
-    return findings
+    report.findings += label_findings(report.data, report.labels, has_train="train" in report.images)
 
 
 def _count_conversations(

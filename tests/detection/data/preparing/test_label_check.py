@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-import argusvl.detection.data.preparing.label_typos as module
-from argusvl.detection.data.preparing.label_typos import near_duplicates
+import argusvl.detection.data.preparing.label_check as module
+from argusvl.detection.data.preparing.label_check import near_duplicates
 
 
 @pytest.mark.parametrize(
