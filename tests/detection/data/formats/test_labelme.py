@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from argusvl.detection.data.formats.base import Annotation
-from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.labelme import parse_labelme
+from argusvl.detection.data.formats.text import JsonText, parse_json
 
 
 def shape(points: Any, kind: str | None = "rectangle", label: Any = "screw") -> dict[str, Any]:

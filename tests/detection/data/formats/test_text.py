@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argusvl.detection.data.formats.json_text import JsonText, parse_json
-from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.text import JsonText, decode_text, parse_json
 
 TEXT = '{"label": "螺丝连接点/已安装"}'
 

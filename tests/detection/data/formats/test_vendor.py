@@ -7,8 +7,8 @@ import pytest
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation
-from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.terms import Described, Vocabulary, load_hierarchy, load_token_map
+from argusvl.detection.data.formats.text import JsonText, parse_json
 from argusvl.detection.data.formats.vendor import parse_vendor
 from argusvl.synthetic.bbu_room.terms import LABELS, describe
 

@@ -33,9 +33,8 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.numbers import enclosing_box, numbers, side_lengths
-from argusvl.detection.data.formats.text import read_content
+from argusvl.detection.data.formats.text import JsonText, parse_json, read_content
 from argusvl.detection.data.formats.tree import (
     ImageFinder,
     known,

@@ -34,8 +34,8 @@ from argusvl.detection.data.formats.base import (
     labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, KeyPath, parse_json
 from argusvl.detection.data.formats.numbers import numbers, side_lengths
+from argusvl.detection.data.formats.text import JsonText, KeyPath, parse_json
 from argusvl.detection.data.formats.tree import Parsed, list_documents, split_named
 from argusvl.detection.data.formats.xml_tree import unwritable
 from argusvl.detection.data.resize import Box

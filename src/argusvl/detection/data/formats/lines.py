@@ -28,9 +28,8 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import parse_json
 from argusvl.detection.data.formats.numbers import numbers
-from argusvl.detection.data.formats.text import decode_text, read_content
+from argusvl.detection.data.formats.text import decode_text, parse_json, read_content
 from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path

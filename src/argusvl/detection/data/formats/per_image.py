@@ -12,8 +12,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import require_folder
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
-from argusvl.detection.data.formats.json_text import JsonText, parse_json
-from argusvl.detection.data.formats.text import read_content
+from argusvl.detection.data.formats.text import JsonText, parse_json, read_content
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_of_path, stem_of
 
 Parser = Callable[[bytes, str], Annotation]

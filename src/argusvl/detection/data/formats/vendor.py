@@ -28,10 +28,10 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, KeyPath
 from argusvl.detection.data.formats.numbers import enclosing_box, numbers, points_of, side_lengths
 from argusvl.detection.data.formats.per_image import json_parser, list_per_image, unusable
 from argusvl.detection.data.formats.terms import Vocabulary
+from argusvl.detection.data.formats.text import JsonText, KeyPath
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
