@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from argusvl.visual.curves import ChartGroup, curve_chart, drawn, log_series
+from argusvl.core.strict_json import finite_number
+from argusvl.visual.curves import Chart, ChartGroup, curve_chart, drawn, log_series, make_chart
 from argusvl.visual.marks import Mark
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.plots import Series
-from argusvl.visual.remedy_trials import trial_charts
-from argusvl.visual.run_events import Found, Happened, findings_of, happenings_of, marks_of
+from argusvl.visual.run_events import WITH, WITHOUT, Found, Happened, findings_of, happenings_of, marks_of
 
 _LOGARITHMIC_FROM = 30.0  # times the smallest loss: one that blew up would press the rest flat
 
@@ -38,7 +39,7 @@ def health_of(
     """
     findings, happenings = findings_of(events or ()), happenings_of(events or ())
     line = _time_line(log_history, marks_of(findings, happenings))
-    tried = trial_charts(events or ())
+    tried = _trial_charts(events or ())
     trials = ChartGroup("Remedies", "tried on the same steps from the same weights", tried)
     shown = [group for group in (line, trials, *(g for g in groups if g.health)) if group.charts]
     if not shown and events is None:
@@ -88,3 +89,46 @@ def _summary(
         f"{name} {'once' if n == 1 else f'{grouped_digits(n)} times'}" for name, n in times.items()
     )
     return told + (f" The run: {also}." if also else "")
+
+
+def _trial_charts(events: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Trials of remedies: the same steps from the same weights, without a remedy and with each, on one chart.
+
+    Each finding that was treated has one; its legend tells the figure that was compared, and what was kept.
+    """
+    together: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
+    for event in events:
+        start, without = finite_number(_pair(event.get("steps"))[0]), event.get(WITHOUT)
+        if event.get("event") == "remedy" and start is not None and isinstance(without, list):
+            made = int(finite_number(event.get("step")) or 0)
+            together.setdefault((str(event.get("kind")), int(start), made), []).append(event)
+    charts = []
+    for (kind, start, _), trials in together.items():
+        rows = [("no remedy", trials[0][WITHOUT], _told(trials[0], 0))]
+        for trial in trials:
+            kept = ", kept" if trial.get("kept") is True else ""
+            rows.append((str(trial.get("change")), trial.get(WITH), _told(trial, 1) + kept))
+        curves = [(name, _numbers(losses)) for name, losses, _ in rows]
+        series = [Series(name, range(start, start + len(values)), values) for name, values in curves]
+        last = [told for *_, told in rows]
+        title = f"{kind}: loss of the same steps"
+        charts.append(make_chart(title, series, wide=True, last=last, zero_based=True, smooth=False))
+    return charts
+
+
+def _told(trial: Mapping[str, Any], which: int) -> str:
+    """The figure on held-out data where there is one, else the loss at the end."""
+    figure = finite_number(_pair(trial.get("figures"))[which])
+    if figure is not None:
+        return f"{trial.get('figure') or 'figure'} {figure:.3g}"
+    losses = _numbers(trial.get(WITH if which else WITHOUT))
+    return f"loss {losses[-1]:.3g}" if losses else "no step"
+
+
+def _pair(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) and len(value) == 2 else (None, None)
+
+
+def _numbers(value: Any) -> list[float]:
+    known = (finite_number(one) for one in (value if isinstance(value, list) else []))
+    return [math.nan if one is None else one for one in known]

@@ -14,7 +14,9 @@ from typing import Any
 from argusvl.core.strict_json import finite_number
 from argusvl.visual.marks import Mark, MarkKind
 from argusvl.visual.page import grouped_digits
-from argusvl.visual.remedy_trials import WITH, WITHOUT
+
+WITHOUT, WITH = "losses_without", "losses_with"
+"""The losses in an event ``remedy``; too many to be told in words."""
 
 _ROUTINE = {"started", "saved", "evaluated"}
 _NO_DETAILS = {"time", "step", "event", WITH, WITHOUT}
