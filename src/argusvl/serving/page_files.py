@@ -19,7 +19,7 @@ from starlette.responses import Response
 import argusvl.visual
 from argusvl.core.files import read_bytes
 from argusvl.serving.problems import ProblemError, busy
-from argusvl.visual.glyphs import glyph_font
+from argusvl.visual.fonts import glyph_font
 
 PAGE = Path(__file__).parent / "page"
 COLOURS = Path(argusvl.visual.__file__).parent / "templates" / "colours.css"

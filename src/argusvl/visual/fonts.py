@@ -1,12 +1,14 @@
 """The font for labels: one that has the glyphs, or an error that says which are missing (D-004).
 
 A font without a glyph draws an empty box in its place, and nobody is told. So every text is checked against the
-font's own table of characters before it is drawn.
+font's own table of characters before it is drawn, and the glyphs that a page needs travel inside it.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import io
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -17,9 +19,15 @@ from PIL import ImageFont
 
 from argusvl.core.errors import ArgusError
 from argusvl.core.wording import listed
+from argusvl.visual.pictures import data_uri
 
 FONT_PACKAGE = "cvttf-notosanscjk-regular"
 """The PyPI package whose font is used when no other is named: Noto Sans CJK, SIL Open Font License."""
+
+FAMILY = "Argus glyphs"
+"""What pages call the font; it stands before the reader's own fonts in their style."""
+
+_FIRST_CJK = 0x2E80  # where the radicals begin; what is before has glyphs everywhere
 
 _CHECK = "check --font-path: a .ttf, .otf or .ttc file"
 
@@ -118,6 +126,45 @@ def drawable_text(text: str, font_path: str | Path | None, on_missing: OnMissing
 def clean_text(text: str) -> str:
     """The text on one line: every run of white space becomes one blank."""
     return " ".join(text.split())
+
+
+def embedded_font(text: str) -> str:
+    """A ``@font-face`` named :data:`FAMILY` with just the Chinese (and Japanese, Korean) glyphs of a text.
+
+    Without the font's package the reader's own fonts must do; the page is no less complete.
+    """
+    font = glyph_font(text)
+    if not font:
+        return ""
+    source = f'url({data_uri("font/woff", font)}) format("woff")'
+    scope = f"unicode-range:U+{_FIRST_CJK:X}-10FFFF"
+    return f'@font-face{{font-family:"{FAMILY}";font-display:block;src:{source};{scope}}}'
+
+
+def glyph_font(text: str) -> bytes:
+    """A WOFF file with the Chinese, Japanese and Korean glyphs of a text.
+
+    Empty where the text has no such character, the font none of them, or the font's package is not installed.
+    """
+    wanted = set(re.findall(f"[{chr(_FIRST_CJK)}-\U0010ffff]", text))
+    try:
+        path = default_font_path()
+    except ArgusError:
+        return b""
+    wanted = {character for character in wanted if ord(character) in covered_characters(path)}
+    if not wanted:
+        return b""
+    from fontTools import subset
+
+    options = subset.Options(layout_features=[], hinting=False, desubroutinize=False, notdef_outline=True)
+    options.flavor = "woff"
+    font = subset.load_font(str(path), options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(text="".join(sorted(wanted)))
+    subsetter.subset(font)
+    packed = io.BytesIO()
+    subset.save_font(font, packed, options)
+    return packed.getvalue()
 
 
 def _shown(character: str) -> str:

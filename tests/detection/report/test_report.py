@@ -20,7 +20,7 @@ from argusvl.detection.report.evaluation_files import NO_GALLERY, Misdescribed
 from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections
-from argusvl.visual import glyphs as glyphs_module
+from argusvl.visual import fonts
 from argusvl.visual.report import FigureRow, ReportData, render_report
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)><!-- <script>alert('1')</script>&\""
@@ -202,7 +202,7 @@ def test_chinese_glyphs_travel_with_the_page_where_needed(monkeypatch: pytest.Mo
     def absent() -> Path:
         raise ArgusError("no font")
 
-    monkeypatch.setattr(glyphs_module, "default_font_path", absent)
+    monkeypatch.setattr(fonts, "default_font_path", absent)
     assert "螺丝" in render_report(ReportData("run 螺丝"))
 
 
