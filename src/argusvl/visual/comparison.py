@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.visual.curves import Chart, curve_chart, log_series
-from argusvl.visual.page import page_environment, render_page, script_sources
+from argusvl.visual.page import page_environment, render_page
 from argusvl.visual.plots import Series
 from argusvl.visual.report import PAGE_SCRIPTS, ReportData
 from argusvl.visual.run_events import Found, findings_of
@@ -47,15 +47,14 @@ def render_comparison(
 
     ``figures`` and ``sections`` are their task's, ``gaps`` what could not be compared, and why.
     """
-    environment = page_environment()
     title = " and ".join(run.name for run in runs)
     notes = {row.name: row.note for run in runs for row in run.data.figures}
     after = [{row.name: row.after for row in run.data.figures} for run in runs]
     return render_page(
-        environment,
+        page_environment(),
         "comparison.html.jinja",
-        script_sources(environment, PAGE_SCRIPTS),
-        [section.script for section in sections if section.script],
+        PAGE_SCRIPTS,
+        sections,
         kind_of_page="Argus comparison",
         data=ReportData(title, f"{len(runs)} runs; all are compared with {runs[0].name}", sections=sections),
         runs=runs,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 from argus_doctor.findings import Finding, by_kind
 from argusvl.core.files import open_file
-from argusvl.visual.glyphs import embedded_font
+from argusvl.visual.fonts import embedded_font
 from argusvl.visual.plots import format_number
+from argusvl.visual.sections import Section
 
 _HEAD_BYTES = 4096
 _FINDINGS_SHOWN = 100  # of a kind; a reader wants examples, and programs have JSON
@@ -42,16 +43,21 @@ def page_environment(package: str | None = None) -> Environment:
 def render_page(
     environment: Environment,
     template: str,
-    scripts: Mapping[str, Markup],
-    more_scripts: Iterable[str] = (),
+    scripts: Iterable[str],
+    sections: Iterable[Section] = (),
     **values: Any,
 ) -> str:
     """A page on ``page.html.jinja``, with its security policy and the glyphs of whatever it says.
 
-    ``scripts`` are the page's by their names; ``more_scripts`` may run in it, too.
+    ``scripts`` are names among the templates; those of ``sections`` may run in it, too.
     """
-    policy = security_policy([*scripts.values(), *more_scripts])
-    html = environment.get_template(template).render(scripts=scripts, policy=policy, **values)
+    assert environment.loader is not None
+    sources = {
+        name.removesuffix(".js"): Markup(environment.loader.get_source(environment, name)[0])
+        for name in scripts
+    }
+    policy = security_policy([*sources.values(), *(one.script for one in sections if one.script)])
+    html = environment.get_template(template).render(scripts=sources, policy=policy, **values)
     head, style, rest = html.partition("<style>\n")
     return f"{head}{style}{embedded_font(html)}\n{rest}"
 
@@ -76,15 +82,6 @@ def is_page(path: Path) -> bool:
     except OSError:
         return False
     return re.search(rb"<title>[^<]* \xe2\x80\x93 Argus [a-z ]+</title>", head) is not None
-
-
-def script_sources(environment: Environment, names: Iterable[str]) -> dict[str, Markup]:
-    """Scripts by their names without ``.js``, to stand in the page as they are."""
-    assert environment.loader is not None
-    return {
-        name.removesuffix(".js"): Markup(environment.loader.get_source(environment, name)[0])
-        for name in names
-    }
 
 
 def security_policy(scripts: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from argusvl.core.files import write_text_atomically
 from argusvl.core.strict_json import finite_number
 from argusvl.visual.curves import chart_groups
 from argusvl.visual.health import health_of
-from argusvl.visual.page import page_environment, render_page, script_sources, shown_number
+from argusvl.visual.page import page_environment, render_page, shown_number
 from argusvl.visual.sections import Section
 
 PAGE_SCRIPTS = ("theme.js", "charts.js", "tables.js")
@@ -86,8 +86,8 @@ def render_report(data: ReportData) -> str:
     return render_page(
         environment,
         "report.html.jinja",
-        script_sources(environment, PAGE_SCRIPTS),
-        [section.script for section in data.sections if section.script],
+        PAGE_SCRIPTS,
+        data.sections,
         kind_of_page="Argus report",
         data=data,
         trained=any(row.before is not None for row in data.figures),

@@ -19,7 +19,7 @@ from argusvl.detection.data.manifest import token_statistics
 from argusvl.detection.data.preparing.check import CheckReport
 from argusvl.detection.data.preparing.picture_check import CheckedPicture
 from argusvl.detection.report.flawed_pictures import Box, Flaw, FlawedPicture, draw_samples, drawable
-from argusvl.visual.page import findings_html, grouped_digits, page_environment, render_page, script_sources
+from argusvl.visual.page import findings_html, grouped_digits, page_environment, render_page
 
 MAX_PICTURES = 48
 _SCRIPTS = ("theme.js", "samples.js")
@@ -53,7 +53,7 @@ def write_check_page(report: CheckReport, path: str | Path, *, max_megapixels: f
     page = render_page(
         environment,
         "check.html.jinja",
-        script_sources(environment, _SCRIPTS),
+        _SCRIPTS,
         kind_of_page="Argus data check",
         data={"title": Path(report.data).name or report.data, "subtitle": report.data},
         report=report,
