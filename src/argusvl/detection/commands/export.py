@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
+_WRITTEN_BY_THE_MODEL = (
+    *("*.safetensors", "*.safetensors.index.json"),
+    *("config.json", "generation_config.json", "adapter_config.json"),
+)
+
+
 def export(
     checkpoint: Checkpoint,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make; not there yet, or empty.")],
@@ -48,7 +54,7 @@ def export(
 
         argus export runs/lora models/mine --merge --dtype bfloat16
     """
-    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
+    from argusvl.detection.data.checkpoint_layout import checkpoint_folder, is_adapter, stock_folder
 
     folder = checkpoint_folder(checkpoint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -57,40 +63,6 @@ def export(
             where=out,
             remedy="name a folder that is not there yet; nothing was changed",
         )
-
-    kind = export_checkpoint(folder, out, merge=merge, base=base, dtype=dtype)
-    say(f"{kind} written to {out}, the detection head in {out / 'head'}.")
-
-
-_WRITTEN_BY_THE_MODEL = (
-    *("*.safetensors", "*.safetensors.index.json"),
-    *("config.json", "generation_config.json", "adapter_config.json"),
-)
-
-
-def export_checkpoint(
-    folder: Path, out: Path, *, merge: bool = False, base: Path | None = None, dtype: str = "auto"
-) -> str:
-    """Writes a checkpoint into a folder of its own, which appears complete or not at all; says in words what it wrote.
-
-    Args:
-        folder: A checkpoint of ours.
-        out: The folder.
-        merge: Make an adapter part of the weights.
-        base: Where the base of an adapter is now; ``None``: where it was.
-        dtype: Of the weights; ``auto``: as stored.
-
-    Raises:
-        CheckpointError: The checkpoint or the base is damaged, or the base is missing or another one.
-        ModelError: The adapter cannot be merged.
-    """
-    import torch
-
-    from argusvl.detection.data.checkpoint_layout import is_adapter, stock_folder
-    from argusvl.detection.measure.reliability import CALIBRATION
-    from argusvl.detection.model.modeling import ArgusForDetection
-    from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
-
     stock = stock_folder(folder)
     adapted = is_adapter(stock)
     if base is not None and not adapted:
@@ -101,6 +73,14 @@ def export_checkpoint(
             where=folder,
             remedy="leave --dtype out, or add --merge",
         )
+
+    # These take seconds: a mistake in the above has been told.
+    import torch
+
+    from argusvl.detection.measure.reliability import CALIBRATION
+    from argusvl.detection.model.modeling import ArgusForDetection
+    from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
+
     model = ArgusForDetection.from_pretrained(folder, base=base)
     held = model.qwen.dtype
     if adapted and merge:
@@ -120,9 +100,8 @@ def export_checkpoint(
                 copy_file(path, temporary / path.name)
         if (folder / POOL_IMAGES).is_dir():
             shutil.copytree(folder / POOL_IMAGES, temporary / POOL_IMAGES, copy_function=copy_file)
-    return (
-        "an adapter" if model.adapter is not None else f"a Qwen2.5-VL in {str(held).removeprefix('torch.')}"
-    )
+    kind = f"a Qwen2.5-VL in {str(held).removeprefix('torch.')}" if model.adapter is None else "an adapter"
+    say(f"{kind} written to {out}, the detection head in {out / 'head'}.")
 
 
 def _say_type(config: PreTrainedConfig, dtype: torch.dtype) -> None:

@@ -14,6 +14,7 @@ from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 
 if TYPE_CHECKING:
     from argusvl.detection.measure.footprint import BatchShape
+    from argusvl.detection.measure.strategies import Strategy
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.losses import LossSettings
 
@@ -85,14 +86,8 @@ def memory(
     count = _counting(asked)
     strategies = [*on_one_device(), *on_several_devices((8,))]
     needs = {s: need(s, count(s), averaged=asked.averaged) for s in strategies}
-    configured = next(
-        (
-            s
-            for s in strategies
-            if s.offered and (s.precision, s.checkpointing, s.lora_rank, s.base) == asked.trains
-        ),
-        None,
-    )
+    as_asked = (s for s in strategies if s == replace(asked.trains, name=s.name, offered=True))
+    configured = next(as_asked, None)
     if as_json:
         print_json(needs_as_dict(asked.batch, needs, count(strategies[0]), configured))
         return
@@ -101,12 +96,12 @@ def memory(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A model, and how it is to be trained: precision, gradient checkpointing, rank of a LoRA, its base in few bits."""
+    """A model, and how it is to be trained."""
 
     config: ArgusDetectionConfig
     settings: LossSettings
     batch: BatchShape
-    trains: tuple[str, bool, int | None, str] = ("mixed", True, None, "bfloat16")
+    trains: Strategy
     averaged: bool = False
 
 
@@ -158,12 +153,13 @@ def _asked(what: str, changes: dict[str, Any]) -> _Asked:
 
 def _of_shape(name: str) -> _Asked:
     from argusvl.detection.measure.footprint import BatchShape
+    from argusvl.detection.measure.strategies import Strategy
     from argusvl.detection.model.architecture import PUBLISHED
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.losses import SHIPPED
 
     head = ArgusDetectionConfig(PUBLISHED[name].config(), **_SHIPPED_HEAD)
-    return _Asked(head, SHIPPED, BatchShape())
+    return _Asked(head, SHIPPED, BatchShape(), Strategy("as shipped"))
 
 
 def _of_config(path: Path) -> _Asked:
@@ -177,14 +173,8 @@ def _of_config(path: Path) -> _Asked:
 
     # As on the GPU that may not be here.
     trains = Strategy.of(run, on_gpu=run.infrastructure.device != "cpu")
-    task = DetectionTask(run)
-    return _Asked(
-        task.model_config(),
-        task.loss_settings(),
-        BatchShape.largest(run),
-        (trains.precision, trains.checkpointing, trains.lora_rank, trains.base),
-        run.training.ema_decay is not None,
-    )
+    task, averaged = DetectionTask(run), run.training.ema_decay is not None
+    return _Asked(task.model_config(), task.loss_settings(), BatchShape.largest(run), trains, averaged)
 
 
 def _of_checkpoint(path: Path) -> _Asked:
@@ -201,6 +191,7 @@ def _of_checkpoint(path: Path) -> _Asked:
     from argusvl.detection.data.checkpoint_layout import checkpoint_folder
     from argusvl.detection.data.patches import TOKEN_AREA
     from argusvl.detection.measure.footprint import BatchShape
+    from argusvl.detection.measure.strategies import Strategy
     from argusvl.detection.model.loading import load_config
     from argusvl.detection.model.losses import SHIPPED
     from argusvl.detection.predict.checkpoint import DetectionAssets
@@ -215,4 +206,4 @@ def _of_checkpoint(path: Path) -> _Asked:
         caption_tokens=config.caption_max_tokens,
         labels=len(assets.labels),
     )
-    return _Asked(config, SHIPPED, batch, ("float32", False, None, "bfloat16"))
+    return _Asked(config, SHIPPED, batch, Strategy("as stored", "float32", checkpointing=False))
