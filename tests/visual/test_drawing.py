@@ -96,19 +96,6 @@ def test_a_glyph_that_the_font_lacks_is_refused_or_written_as_its_code(latin_fon
     assert (escaped == spelled).all()
 
 
-@pytest.mark.parametrize(
-    ("boxes", "labels", "scores"),
-    [
-        ([[0, 0, 9, 9]], [], None),
-        ([[0, 0, 9, 9]], ["a"], [0.1, 0.2]),
-        ([[0, 0, 9]], ["a"], None),
-    ],
-)
-def test_lists_that_do_not_fit_are_an_error(boxes: Any, labels: Any, scores: Any) -> None:
-    with pytest.raises(ArgusError, match="expected .* got"):
-        draw_boxes(blank(), boxes, labels, scores)
-
-
 def test_a_comparison_shows_both_and_takes_whatever_a_model_writes() -> None:
     box = [[100, 100, 300, 200]]
     sheet = draw_comparison(blank(), (box, ["挡风板"]), (box, ["\x00\U0001f600"], [0.4]))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from argusvl.core.errors import ArgusError
 from argusvl.visual.fonts import OnMissing, drawable_text, load_font
 
 Box = Sequence[float]
@@ -71,15 +70,8 @@ def draw_boxes(
         colours: Colours of labels, e.g. from :func:`distinct_colours`; :func:`colour_of` gives the others'.
 
     Raises:
-        ArgusError: The lists differ in length, there is no font, or it lacks a character.
+        ArgusError: There is no font, or it lacks a character.
     """
-    if len(boxes_xyxy_px) != len(labels) or (scores is not None and len(scores) != len(labels)):
-        counts = f"{len(boxes_xyxy_px)} boxes, {len(labels)} labels"
-        counts += "" if scores is None else f", {len(scores)} scores"
-        raise ArgusError(f"expected one label (and score) for each box, got {counts}", where="draw_boxes")
-    for i, box in enumerate(boxes_xyxy_px):
-        if len(box) != 4:
-            raise ArgusError(f"expected four numbers, got {len(box)}", where=f"boxes_xyxy_px[{i}]")
     factor = min(4.0, max(1.0, _LEGIBLE_SIDE_PX / max(image.size)))
     picture = image.convert("RGB")
     if factor > 1:
@@ -89,9 +81,9 @@ def draw_boxes(
         return picture
     pen = _Pen(picture, load_font(font_path, max(15, round(max(picture.size) / 62))))
     marks = []
-    for i, (box, label) in enumerate(zip(boxes_xyxy_px, labels, strict=True)):
+    tails = [""] * len(labels) if scores is None else [f"{score:.2f}" for score in scores]
+    for box, label, tail in zip(boxes_xyxy_px, labels, tails, strict=True):
         text = drawable_text(label, font_path, on_missing)
-        tail = "" if scores is None else f"{scores[i]:.2f}"
         corners = [float(v) * factor for v in box]
         colour = (colours or {}).get(label) or colour_of(label)
         marks.append(_Mark(pen.fit(corners), colour, text, tail))
