@@ -120,7 +120,7 @@ TASKS: dict[str, TaskEntry] = {
             "data synth": "argusvl.detection.commands.data:synth",
             "data split": "argusvl.detection.commands.data:split",
             "data pool": "argusvl.detection.commands.data:pool",
-            "data prelabel": "argusvl.detection.commands.prelabel:prelabel",
+            "data prelabel": "argusvl.detection.commands.data:prelabel",
             "data next": "argusvl.detection.commands.next_pictures:next_pictures",
             "inspect tokens": "argusvl.detection.commands.inspect:tokens",
             "inspect params": "argusvl.detection.commands.inspect:params",

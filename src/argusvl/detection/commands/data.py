@@ -1,4 +1,4 @@
-"""`argus data` for detection: convert, export, check, draw and divide data sets."""
+"""`argus data` for detection: convert, export, check, draw and divide data sets, and hand predictions to annotators."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from argusvl.command_options import AsJson, Root, Threads
 from argusvl.core.errors import DataError
 from argusvl.core.files import refuse_replacing
 from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
+from argusvl.core.wording import counted
 from argusvl.detection.data.formats import FORMATS
 from argusvl.synthetic import SCENES, draw_set
 
@@ -391,3 +392,43 @@ def pool(
     print_findings(warnings, console())
     if as_json:
         print_json(counts)
+
+
+def prelabel(
+    found: Annotated[
+        Path, typer.Argument(metavar="FOUND.jsonl", help="What `argus predict RUN PHOTOS --out` wrote.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make, for Label Studio to serve.")],
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…", help="Labels to offer even where none was found; those found are always."
+        ),
+    ] = "",
+    model_version: Annotated[str, typer.Option(help="What Label Studio calls the model.")] = "argus",
+    served: Annotated[
+        Path | None,
+        typer.Option(help="Folder that Label Studio serves, with OUT in it; OUT itself by default."),
+    ] = None,
+    images: Annotated[
+        Literal["copy", "link"], typer.Option(help="Copy the photographs, or hard-link them.")
+    ] = "copy",
+) -> None:
+    """Write predictions as Label Studio tasks with pre-labels, with the labelling interface and the photographs.
+
+    Examples:
+
+        argus data prelabel found.jsonl labelling/
+
+        argus data prelabel found.jsonl labelling/round-2 --served labelling --labels RBC,WBC --images link
+    """
+    from argusvl.detection.data.prelabels import write_prelabels
+
+    offered = [label.strip() for label in labels.split(",") if label.strip()]
+    done = write_prelabels(
+        found, out, model_version=model_version, labels=offered, images=images, served=served
+    )
+    say(
+        f"{counted(done.images, 'task')} with {done.boxes} pre-labelled boxes of {counted(len(done.labels), 'label')} "
+        f"written to {out}."
+    )
