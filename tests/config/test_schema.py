@@ -15,35 +15,19 @@ from argusvl.tasks import TASKS
 SCHEMAS = {name: entry.config_class() for name, entry in TASKS.items()}
 
 # What is plainly absent when it is not named; everything else must be written.
-EVERYWHERE = {
-    "data.root",
-    "data.val",
-    "model.model_path",
-    "trainer_arguments",
-    "training.attention_entropy_every",
-    "training.balance_decay",
-    "training.early_stopping_patience",
-    "training.gradient_shares_every",
-    "training.phases",
-    "training.rate_scaling",
-    "training.recovery",
-    "training.remedies",
-}
+EVERYWHERE = """
+    data.root data.val model.model_path trainer_arguments
+    training.attention_entropy_every training.balance_decay training.early_stopping_patience
+    training.gradient_shares_every training.phases training.rate_scaling training.recovery training.remedies
+"""
+OF_DETECTION = """
+    data.caption_vocabulary data.labels data.packed_max_tokens data.teacher_pool
+    model.architecture model.peft model.tokenizer_path model.transfer_vocab_size
+    detection.detection_second_eye training.gradient_checkpointing_parts
+"""
 MAY_BE_LEFT_OUT = {
-    "detection": EVERYWHERE
-    | {
-        "data.caption_vocabulary",
-        "data.labels",
-        "data.packed_max_tokens",
-        "data.teacher_pool",
-        "model.architecture",
-        "model.peft",
-        "model.tokenizer_path",
-        "model.transfer_vocab_size",
-        "detection.detection_second_eye",
-        "training.gradient_checkpointing_parts",
-    },
-    "manipulation": EVERYWHERE | {"data.train_options", "data.val_options"},
+    "detection": {*EVERYWHERE.split(), *OF_DETECTION.split()},
+    "manipulation": {*EVERYWHERE.split(), "data.train_options", "data.val_options"},
 }
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from argusvl.visual.curves import Chart, chart_groups
 
 
@@ -55,22 +57,19 @@ def test_a_parameter_group_has_one_colour() -> None:
     assert colours == [{"a": "s0", "b": "s1"}] * 3
 
 
-def test_a_loss_that_was_not_finite_is_said() -> None:
-    log = [{"step": 1, "loss": math.nan}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": math.inf}]
-    (chart,) = charts(log).values()
-    assert chart.warning == "training: 2 values are not finite"
-    assert chart.svg.count('class="bad"') == 2
-
-
-def test_a_loss_that_was_never_finite_still_has_its_warning() -> None:
-    (chart,) = charts([{"step": 1, "loss": math.nan}]).values()
-    assert (chart.svg, chart.warning) == ("", "training: 1 value is not finite")
-
-
-def test_a_log_that_somebody_has_changed_still_has_its_charts() -> None:
-    log = [{"step": None, "loss": 1.0}, {"step": "two", "loss": 10**400}, {"step": 3, "loss": 0.5}]
-    (chart,) = charts(log).values()
-    assert chart.warning == "training: 1 value is not finite"
+@pytest.mark.parametrize(
+    ("log", "warning", "marked"),
+    [
+        ([(1, math.nan), (2, 1.0), (3, math.inf)], "training: 2 values are not finite", 2),
+        ([(1, math.nan)], "training: 1 value is not finite", 0),
+        ([(None, 1.0), ("two", 10**400), (3, 0.5)], "training: 1 value is not finite", 1),
+    ],
+    ids=["some values", "every value: no chart, but its warning", "a log that somebody has changed"],
+)
+def test_a_loss_that_was_not_finite_is_said(log: list[tuple[Any, Any]], warning: str, marked: int) -> None:
+    (chart,) = charts([{"step": step, "loss": loss} for step, loss in log]).values()
+    assert chart.warning == warning and chart.svg.count('class="bad"') == marked
+    assert bool(chart.svg) == (len(log) > 1)
 
 
 def test_an_empty_log_has_no_charts() -> None:

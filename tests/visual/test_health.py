@@ -19,10 +19,7 @@ LOG: list[dict[str, Any]] = [
     }
     for s in (1, 2, 3)
 ]
-FINDING = {
-    "id": "N-001",
-    "kind": "loss-spike",
-    "severity": "error",
+FINDING = {"id": "N-001", "kind": "loss-spike", "severity": "error"} | {
     "where": "<x>",
     "what": "w",
     "remedy": "r",

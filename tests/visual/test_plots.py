@@ -22,10 +22,16 @@ def test_a_chart_is_well_formed_and_larger_values_are_higher() -> None:
     assert high < middle < low
 
 
-def test_values_that_are_not_finite_leave_a_gap_and_an_empty_chart_is_none() -> None:
+def readings(svg: str) -> list[str]:
+    """What is read at each place of a chart."""
+    return [str(title.text) for title in ET.fromstring(svg).iter("title")]
+
+
+def test_values_that_are_not_finite_leave_a_gap_with_a_mark_and_an_empty_chart_is_none() -> None:
     svg = line_chart([Series("a", [0, 1, 2], [1.0, math.nan, 2.0])])
-    assert len(heights(svg)) == 2
-    assert "nan" not in svg
+    assert len(heights(svg)) == 2 and "nan" not in svg
+    assert re.findall(r'class="bad" x1="([^"]+)"', svg) == ["50.00%"]
+    assert readings(svg)[1] == "step 1\na not finite"
     assert line_chart([Series("a", [0], [math.inf])]) == ""
     assert line_chart([]) == ""
 
@@ -54,13 +60,8 @@ def test_a_long_line_is_thinned_and_smoothed_without_lag() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0, "0"),
-        (0.5, "0.500"),
-        (3.14159, "3.14"),
-        (1234.5, "1234"),
-        (43210, "43.2k"),
-        (2.5e6, "2.5M"),
-        (1e-5, "1e-5"),
+        *((0, "0"), (0.5, "0.500"), (3.14159, "3.14"), (1234.5, "1234")),
+        *((43210, "43.2k"), (2.5e6, "2.5M"), (1e-5, "1e-5")),
     ],
 )
 def test_numbers_are_short(value: float, text: str) -> None:
@@ -80,25 +81,12 @@ def test_more_lines_than_colours_are_dashed() -> None:
     assert colour_class(3, "mean") == "mean"
 
 
-def readings(svg: str) -> list[str]:
-    """What is read at each place of a chart."""
-    titles = [title.text for title in ET.fromstring(svg).iter("title")]
-    assert None not in titles
-    return [str(text) for text in titles]
-
-
 def test_a_long_line_can_be_read_at_some_places_and_at_its_end() -> None:
     values = [math.sin(s / 1000) for s in range(10_000)]
     svg = line_chart([Series("a <b>", list(range(10_000)), values)])
     found = readings(svg)
     assert 50 < len(found) <= 120
     assert found[-1] == f"step 9999\na <b> {format_number(values[-1])}"
-
-
-def test_values_that_are_not_finite_are_marked_and_can_be_read() -> None:
-    svg = line_chart([Series("a", [0, 1, 2], [1.0, math.nan, 2.0])])
-    assert re.findall(r'class="bad" x1="([^"]+)"', svg) == ["50.00%"]
-    assert readings(svg)[1] == "step 1\na not finite"
 
 
 def test_notes_stay_with_their_values_and_beyond_a_line_nothing_is_read() -> None:

@@ -6,15 +6,9 @@ from argusvl.visual.run_events import findings_of, happenings_of, marks_of
 
 
 def found(step: int, number: str, **fields: Any) -> dict[str, Any]:
-    finding = {
-        "id": number,
-        "kind": "a-slug",
-        "severity": "warning",
-        "where": "head",
-        "what": "w",
-        "remedy": "r",
-    }
-    return {"time": "t", "step": step, "event": "found", "finding": finding | fields}
+    finding = {"id": number, "kind": "a-slug", "severity": "warning", "where": "head", "what": "w"}
+    finding |= {"remedy": "r", **fields}
+    return {"time": "t", "step": step, "event": "found", "finding": finding}
 
 
 EVENTS: list[dict[str, Any]] = [
@@ -55,13 +49,8 @@ def test_what_is_no_routine_is_told_and_what_is_not_known_as_well() -> None:
 def test_each_step_of_each_has_a_mark() -> None:
     marks = marks_of(findings_of(EVENTS), happenings_of(EVENTS))
     assert [(m.step, m.label, m.kind) for m in marks] == [
-        (5, "N-001", "error"),
-        (3, "N-002", "warning"),
-        (4, "N-002", "warning"),
-        (6, "N-002", "warning"),
-        (5, "skipped", "event"),
-        (6, "skipped", "event"),
-        (6, "rolled back", "event"),
+        *((5, "N-001", "error"), (3, "N-002", "warning"), (4, "N-002", "warning"), (6, "N-002", "warning")),
+        *((5, "skipped", "event"), (6, "skipped", "event"), (6, "rolled back", "event")),
         (7, "yet unknown", "event"),
     ]
 
