@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.commands import step_time
+from argusvl.detection.commands.probing import probe
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
@@ -34,8 +35,11 @@ from argusvl.training.losses import LossAggregation
 from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, describe_groups, freeze_untrained
 from argusvl.training.run import run_training
+from argusvl.visual.feature_statistics import layer_statistics
+from argusvl.visual.loss_landscape import loss_landscape
 
 MakeTask = Callable[..., DetectionTask]
+BOX = [4.0, 4.0, 30.0, 40.0]
 GROUPS = {"vision", "merger", "llm", "detection", "adapter"}
 
 QUICK = (
@@ -64,17 +68,40 @@ def write(path: Path, *lines: dict[str, Any] | str) -> None:
     path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
 
 
+def train_on(data: Path, *descs: str) -> None:
+    """Training records with one object each, of these descriptions."""
+    write(data / "train.jsonl", *(scene(f"train{k}.png", BOX, desc=desc) for k, desc in enumerate(descs)))
+
+
+def start_from(folder: Path) -> tuple[str, str]:
+    """The overrides of a run that starts from a folder of weights."""
+    return "architecture=null", f"model_path={folder}"
+
+
+def save(task: DetectionTask, folder: Path) -> tuple[str, str]:
+    """Weights, and what the task keeps beside them; the overrides of a run that starts from them."""
+    torch.manual_seed(0)
+    task.model().save_pretrained(folder)
+    task.save_assets(folder)
+    return start_from(folder)
+
+
+def losses_of(task: DetectionTask, model: torch.nn.Module, count: int) -> tuple[Any, Any, dict[str, Any]]:
+    """The total loss of so many training samples, their batch, and its terms."""
+    dataset = task.train_dataset()
+    batch = task.collate([dataset[k] for k in range(count)])
+    terms = model(**batch.inputs).loss_terms
+    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch.counts, 1.0)
+    return loss, batch, terms
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Four good training records, two for evaluation and two teachers."""
     folder = tmp_path / "data"
-    box, other = [4.0, 4.0, 30.0, 40.0], [20.0, 50.0, 50.0, 80.0]
     for split, count in (("train", 4), ("val", 2), ("pool", 2)):
         names = [picture(folder / f"{split}{k}.png") for k in range(count)]
-        write(
-            folder / f"{split}.jsonl",
-            *(scene(n, box, other) | {"objects": scene(n, box)["objects"]} for n in names),
-        )
+        write(folder / f"{split}.jsonl", *(scene(name, BOX) for name in names))
     return folder
 
 
@@ -96,12 +123,8 @@ def make_task(tmp_path: Path, data: Path, complete_config: str, small_model: tup
 @pytest.fixture
 def checkpoint(make_task: MakeTask, tmp_path: Path) -> Path:
     """As the engine writes it: weights, then what the task keeps beside them."""
-    task = make_task()
-    torch.manual_seed(0)
-    folder = tmp_path / "checkpoint"
-    task.model().save_pretrained(folder)
-    task.save_assets(folder)
-    return folder
+    save(make_task(), tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"
 
 
 # Parameter groups
@@ -145,10 +168,7 @@ def test_without_detection_there_is_no_head_and_no_term_of_it(make_task: MakeTas
     groups = {g.name: g.parameters for g in assign_parameters(model, task.parameter_groups())}
     assert not groups["detection"] and not groups["adapter"] and groups["llm"] and groups["vision"]
     assert [term.name for term in task.loss_terms()] == ["teacher_lm", "student_lm"]
-    dataset = task.train_dataset()
-    batch = task.collate([dataset[0], dataset[1]])
-    terms = model(**batch.inputs).loss_terms
-    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch.counts, 1.0)
+    loss, _, _ = losses_of(task, model, 2)
     loss.backward()
     assert loss > 0
     assert task.evaluate(model, task.eval_dataset(), Parallel()) == {}
@@ -166,15 +186,12 @@ def test_head_and_adapters_wait_for_the_freezing_epochs(make_task: MakeTask) -> 
 def test_every_term_is_declared_and_counted(make_task: MakeTask, queries: str) -> None:
     task = make_task(f"detection_queries={queries}")
     torch.manual_seed(0)
-    model, dataset = task.model(), task.train_dataset()
-    batch = task.collate([dataset[k] for k in range(4)])
-    terms = model(**batch.inputs).loss_terms
+    loss, batch, terms = losses_of(task, task.model(), 4)
     declared = {term.name: term for term in task.loss_terms()}
     assert terms.keys() <= declared.keys()
     unused = {name for name in declared if name not in terms}
     assert unused == (set() if queries == "proposals" else {n for n in declared if n.endswith("_proposal")})
     assert {term.count for term in declared.values()} <= batch.counts.keys()
-    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch.counts, 1.0)
     by_hand = sum(
         declared[name].weight * value / max(batch.counts[declared[name].count], 1)
         for name, value in terms.items()
@@ -183,12 +200,9 @@ def test_every_term_is_declared_and_counted(make_task: MakeTask, queries: str) -
 
 
 def test_terms_have_their_weights_counts_and_names_in_the_log(make_task: MakeTask) -> None:
-    terms = {
-        t.name: t for t in make_task("detection_proposal_weight=0.5", "detection_bbox_weight=4").loss_terms()
-    }
-    assert (
-        terms["bbox_l1"].weight == terms["bbox_l1_aux"].weight == 4 and terms["bbox_l1_proposal"].weight == 2
-    )
+    task = make_task("detection_proposal_weight=0.5", "detection_bbox_weight=4")
+    terms = {term.name: term for term in task.loss_terms()}
+    assert [terms[f"bbox_l1{stage}"].weight for stage in ("", "_aux", "_proposal")] == [4, 4, 2]
     assert {terms[n].count for n in ("bbox_l1", "bbox_giou")} == {"objects"}
     assert terms["objectness"].count == terms["caption"].count == "student_samples"
     assert terms["teacher_lm"].log_as == ("teacher_lm_loss", "lm_loss")
@@ -199,21 +213,14 @@ def test_terms_have_their_weights_counts_and_names_in_the_log(make_task: MakeTas
 
 
 @pytest.mark.parametrize(
-    ("view", "total", "weight", "weights"),
+    ("view", "total", "weight", "stages"),
     [
+        (WrittenAnswers, lambda answers: answers.logits.square().sum(), "detection_type_weight", {"": 3.0}),
         (
-            WrittenAnswers,
-            lambda answers: answers.logits.square().sum(),
-            "detection_type_weight",
-            {"toy": 3.0},
+            *(AssignedPairs, lambda pairs: pairs.boxes_cxcywh_norm.sum(), "detection_type_weight"),
+            {"": 3.0, "_aux": 3.0, "_proposal": 1.5},
         ),
-        (
-            AssignedPairs,
-            lambda pairs: pairs.boxes_cxcywh_norm.sum(),
-            "detection_type_weight",
-            {"toy": 3.0, "toy_aux": 3.0, "toy_proposal": 1.5},
-        ),
-        (Descriptions, lambda descriptions: descriptions.logits.square().sum(), 3.0, {"toy": 3.0}),
+        (Descriptions, lambda descriptions: descriptions.logits.square().sum(), 3.0, {"": 3.0}),
     ],
 )
 def test_a_loss_is_a_function_and_a_line(
@@ -222,16 +229,16 @@ def test_a_loss_is_a_function_and_a_line(
     view: Any,
     total: Callable[[Any], torch.Tensor],
     weight: float | str,
-    weights: dict[str, float],
+    stages: dict[str, float],
 ) -> None:
     """With its line it is computed, counted, weighted and logged; without it nothing knows of it."""
     task = make_task(
         "detection_queries=proposals", "detection_proposal_weight=0.5", "detection_type_weight=3"
     )
     torch.manual_seed(0)
-    model, dataset = task.model().eval(), task.train_dataset()
-    batch = task.collate([dataset[k] for k in range(4)])
-    counts = batch.counts
+    model = task.model().eval()
+    _, batch, _ = losses_of(task, model, 4)
+    counts, weights = batch.counts, {f"toy{stage}": factor for stage, factor in stages.items()}
 
     def step() -> tuple[dict[str, torch.Tensor], float, dict[str, float]]:
         terms, losses = model(**batch.inputs).loss_terms, LossAggregation(task.loss_terms())
@@ -243,22 +250,16 @@ def test_a_loss_is_a_function_and_a_line(
     more, higher, logged_more = step()
     added = {name: value.item() / counts["objects"] for name, value in more.items() if name not in terms}
     assert added.keys() == weights.keys() and min(added.values()) > 0
-    assert higher - loss == pytest.approx(
-        sum(weights[name] * value for name, value in added.items()), rel=1e-3
-    )
-    assert logged_more == pytest.approx(
-        logged | {f"{name}_loss": value for name, value in added.items()}, rel=1e-5
-    )
+    weighted = sum(weights[name] * value for name, value in added.items())
+    assert higher - loss == pytest.approx(weighted, rel=1e-3)
+    told = {f"{name}_loss": value for name, value in added.items()}
+    assert logged_more == pytest.approx(logged | told, rel=1e-5)
 
 
 @pytest.mark.parametrize("queries", ["learned", "proposals"])
 def test_accumulated_samples_give_the_same_gradients(make_task: MakeTask, data: Path, queries: str) -> None:
-    task = make_task(
-        f"detection_queries={queries}",
-        "teacher_ratio=0.5",
-        f"teacher_pool={data}/pool.jsonl",
-        "horizontal_flip=0",
-    )
+    teachers = ("teacher_ratio=0.5", f"teacher_pool={data}/pool.jsonl")
+    task = make_task(f"detection_queries={queries}", *teachers, "horizontal_flip=0")
     dataset, aggregation = task.train_dataset(), LossAggregation(task.loss_terms())
     samples = [dataset[k] for k in range(4)]
     gradients = []
@@ -361,9 +362,8 @@ def test_a_run_is_trained_and_used(make_task: MakeTask, data: Path, overrides: t
         assert any(name.startswith("detection_head") for name in moved)
         assert result.best_checkpoint == result.last_checkpoint and "AP50" in result.evaluation
         assert (result.output_dir / "calibration.json").is_file()
-        assert (
-            len(Predictor.from_pretrained(result.best_checkpoint).predict_detection([data / "val0.png"])) == 1
-        )
+        predictor = Predictor.from_pretrained(result.best_checkpoint)
+        assert len(predictor.predict_detection([data / "val0.png"])) == 1
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(make_task: MakeTask, tm
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "llama", "hidden_size": 64}')
     with pytest.raises(CheckpointError, match="model_type is 'llama', expected 'qwen2_5_vl'") as by_type:
-        make_task("architecture=null", f"model_path={other}").model()
+        make_task(*start_from(other)).model()
     assert "give a Qwen2.5-VL folder" in str(by_type.value.remedy)
 
 
@@ -392,16 +392,15 @@ def test_a_resumed_run_keeps_what_it_had_learned(
     """Labels and tokenizer, and the calibration of what is saved before the next evaluation."""
     fitted = fit_calibration(predictions_to_calibrate())
     monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: fitted)
-    box = [4.0, 4.0, 30.0, 40.0]
     before, after = ("螺丝/正确", "标签/缺失"), ("螺丝/正确", "标签/挡风板/缺失")
-    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=before[k % 2]) for k in range(4)))
+    train_on(data, *before, *before)
     task = make_task("max_steps=3", *QUICK)
     first = run_training(task, task.config).last_checkpoint
     assert first is not None
 
     unfit = Fit(None, "later", fitted.report)
     monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: unfit)
-    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=after[k % 2]) for k in range(4)))
+    train_on(data, *after, *after)
     rest = [option for option in QUICK if not option.startswith(("eval", "save_steps"))]
     later = ("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
     changed = make_task(*later)
@@ -466,9 +465,8 @@ def test_records_are_parsed_once(make_task: MakeTask, data: Path, monkeypatch: p
 
 
 def test_captions_are_closed_as_the_vocabulary_is(make_task: MakeTask, data: Path) -> None:
-    box = [4.0, 4.0, 30.0, 40.0]
     descs = ("螺丝/正确", "螺丝/松动", "标签")
-    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=d) for k, d in enumerate(descs)))
+    train_on(data, *descs)
     assert set(make_task().descriptions or ()) == set(descs)
     assert make_task("caption_vocabulary=open").descriptions is None
     assert make_task("vocabulary=open").descriptions is None
@@ -520,31 +518,20 @@ def predictions_to_calibrate() -> MatchedPredictions:
 # The check before a run
 
 
-def test_a_good_run_has_no_findings(make_task: MakeTask, data: Path) -> None:
-    assert make_task().check() == []
-    assert make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl").check() == []
-
-
-def test_a_model_of_another_task_is_found(make_task: MakeTask) -> None:
-    path = ("architecture=null", "model_path=argus-hand", "transfer_vocab_size=320")
-    (found,) = make_task(*path).check()
-    assert "model_type is 'argus_hand'" in found.what
-
-
 def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> None:
     picture(data / "turned.jpg", orientation=6)
     (data / "none.png").write_bytes(b"no image at all")
     crowd = [[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(9)]
     write(
         data / "train.jsonl",
-        scene("train0.png", [4.0, 4.0, 30.0, 40.0]),
-        scene("absent.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("train0.png", BOX),
+        scene("absent.png", BOX),
         scene("train1.png", *crowd),
-        scene("turned.jpg", [4.0, 4.0, 30.0, 40.0]),
+        scene("turned.jpg", BOX),
         scene("train2.png", [4.0, 4.0, 57.0, 40.0]),
-        scene("none.png", [4.0, 4.0, 30.0, 40.0]),
-        scene("train3.png", [4.0, 4.0, 30.0, 40.0], desc="".join(map(chr, range(0x4E00, 0x4F00)))),
-        scene("train3.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("none.png", BOX),
+        scene("train3.png", BOX, desc="".join(map(chr, range(0x4E00, 0x4F00)))),
+        scene("train3.png", BOX),
     )
     findings = make_task().check()
     expected = [
@@ -559,8 +546,8 @@ def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> 
 
 def test_a_malformed_line_is_one_finding_beside_the_others(make_task: MakeTask, data: Path) -> None:
     """The tokenizer is learned from the records, so lengths cannot be checked; everything else is."""
-    good = scene("train0.png", [4.0, 4.0, 30.0, 40.0])
-    write(data / "train.jsonl", good, '{"images": [', scene("absent.png", [4.0, 4.0, 30.0, 40.0]), good)
+    good = scene("train0.png", BOX)
+    write(data / "train.jsonl", good, '{"images": [', scene("absent.png", BOX), good)
     findings = make_task().check()
     assert len(findings) == 2
     assert "train.jsonl:2: malformed-json" in str(findings[0]) and "absent.png" in findings[1].where
@@ -603,7 +590,7 @@ def test_a_pool_that_holds_a_held_out_picture_is_refused(make_task: MakeTask, da
     lines = (data / "pool.jsonl").read_text("utf-8").splitlines()
     (data / "links").mkdir()
     (data / "links" / "other-name.png").symlink_to(data / "val1.png")
-    write(data / "pool.jsonl", *lines, scene("links/other-name.png", [4.0, 4.0, 30.0, 40.0]))
+    write(data / "pool.jsonl", *lines, scene("links/other-name.png", BOX))
     shown = ("teacher_ratio=0.5", f"teacher_pool={data}/pool.jsonl")
     (finding,) = make_task(*shown).check()
     assert finding.slug == "pool-in-val"
@@ -613,21 +600,55 @@ def test_a_pool_that_holds_a_held_out_picture_is_refused(make_task: MakeTask, da
     assert make_task("teacher_ratio=0", shown[1]).check() == []
 
 
-def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: MakeTask, data: Path) -> None:
+def small_and_crowded(data: Path) -> None:
     picture(data / "tiny.png", (28, 28))
     write(data / "train.jsonl", scene("tiny.png", *[[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(5)]))
-    findings = make_task().check()
-    assert len(findings) == 1
-    assert "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0].what
-    assert make_task("detection_queries=learned").check() == []
-    assert make_task("detection_enabled=false").check() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "said", "good"),
+    [
+        (
+            *(small_and_crowded, "", "5 objects in tiny.png, patches in it that can propose one are 4"),
+            ["detection_queries=learned", "detection_enabled=false"],
+        ),
+        (
+            *(lambda data: write(data / "train.jsonl", scene("train0.png")), "", "so there are no labels"),
+            ["detection_enabled=false"],
+        ),
+        (
+            *(lambda data: None, "metric_for_best_model=dense_caption_mAP_meteor", "argusvl[pycocoevalcap]"),
+            ["metric_for_best_model=dense_caption_mAP_chrf"],
+        ),
+        (
+            *(lambda data: None, "architecture=null model_path=argus-hand transfer_vocab_size=320"),
+            *("model_type is 'argus_hand'", [""]),
+        ),
+    ],
+    ids=["a small image of many objects", "no labels", "what METEOR needs", "a model of another task"],
+)
+def test_what_is_found_is_gone_with_what_it_is_about(
+    make_task: MakeTask,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    overrides: str,
+    said: str,
+    good: list[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
+    change(data)
+    (finding,) = make_task(*overrides.split()).check()
+    assert said in str(finding)
+    for others in good:
+        assert make_task(*others.split()).check() == []
 
 
 # Models from every source
 
 
 def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpoint: Path) -> None:
-    task = make_task("architecture=null", f"model_path={checkpoint}")
+    task = make_task(*start_from(checkpoint))
     torch.manual_seed(99)
     model = task.model()
     torch.manual_seed(0)
@@ -639,16 +660,15 @@ def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpo
     saved = load_tokenizer(checkpoint / "qwen")
     assert task.processor.tokenizer.get_vocab() == saved.get_vocab()
     assert task.check() == []
-    dataset = task.train_dataset()
-    batch = task.collate([dataset[0]])
-    model(**batch.inputs).loss_terms["bbox_l1"].backward()
+    _, _, terms = losses_of(task, model, 1)
+    terms["bbox_l1"].backward()
 
 
 def test_a_run_stands_for_its_checkpoint(make_task: MakeTask, checkpoint: Path, tmp_path: Path) -> None:
     saved = tmp_path / "mine" / "checkpoint-4"
     saved.parent.mkdir()
     checkpoint.rename(saved)
-    path = ("architecture=null", f"model_path={saved.parent}")
+    path = start_from(saved.parent)
     assert make_task(*path).check() == []
     assert make_task(*path).model_config().hidden_size == make_task().model_config().hidden_size
     for file in (saved / "model.safetensors", saved / "qwen" / "model.safetensors"):
@@ -663,15 +683,13 @@ def test_a_plain_qwen_folder_gets_a_new_head(
     make_task: MakeTask, checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        model = make_task(
-            "architecture=null", f"model_path={checkpoint}/qwen", "detection_num_queries=5"
-        ).model()
+        model = make_task(*start_from(checkpoint / "qwen"), "detection_num_queries=5").model()
     assert model.config.num_queries == 5
     assert "new, starting at random: detection_head." in caplog.text
 
 
 def test_what_shapes_no_weight_may_change(make_task: MakeTask, checkpoint: Path) -> None:
-    path = ("architecture=null", f"model_path={checkpoint}")
+    path = start_from(checkpoint)
     model = make_task(*path, "detection_dropout=0.25", "detection_nms_iou=0.6").model()
     assert model.config.dropout == 0.25 and model.config.nms_iou == 0.6
     rates = {m.p for m in model.detection_head.modules() if isinstance(m, torch.nn.Dropout)}
@@ -690,7 +708,7 @@ def test_a_checkpoint_gets_a_second_eye_and_keeps_it(
 ) -> None:
     eye = "detection_second_eye=efficientnet-lite0"
     with caplog.at_level("INFO"):
-        task = make_task("architecture=null", f"model_path={checkpoint}", eye)
+        task = make_task(*start_from(checkpoint), eye)
         model = task.model()
     assert "gets a second eye, efficientnet-lite0" in caplog.text
     groups = assign_parameters(model, task.parameter_groups())
@@ -698,7 +716,7 @@ def test_a_checkpoint_gets_a_second_eye_and_keeps_it(
     assert network and all(".eye.network." in name for name in network)
     model.save_pretrained(tmp_path / "seeing")
     task.save_assets(tmp_path / "seeing")
-    path = ("architecture=null", f"model_path={tmp_path}/seeing")
+    path = start_from(tmp_path / "seeing")
     again = make_task(*path, eye).model()
     assert all(torch.equal(t, model.state_dict()[n]) for n, t in again.state_dict().items())
     without = make_task(*path).model()
@@ -706,11 +724,8 @@ def test_a_checkpoint_gets_a_second_eye_and_keeps_it(
     assert all(torch.equal(t, model.state_dict()[n]) for n, t in without.state_dict().items())
 
 
-def test_the_number_of_learned_queries_stays(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
-    task = make_task("detection_queries=learned")
-    task.model().save_pretrained(tmp_path / "c")
-    task.save_assets(tmp_path / "c")
-    path = ("architecture=null", f"model_path={tmp_path}/c")
+def test_the_number_of_learned_queries_stays(make_task: MakeTask, tmp_path: Path) -> None:
+    path = save(make_task("detection_queries=learned"), tmp_path / "c")
     with pytest.raises(ConfigError, match=r"detection_num_queries is 9, .* has 8"):
         make_task(*path, "detection_queries=learned", "detection_num_queries=9").model()
 
@@ -725,7 +740,7 @@ def test_a_named_tokenizer_is_taken(make_task: MakeTask, checkpoint: Path, tmp_p
 
 
 def test_a_vocabulary_is_moved(make_task: MakeTask, checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    path = ("architecture=null", f"model_path={checkpoint}")
+    path = start_from(checkpoint)
     own = make_task(*path)
     task = make_task(*path, "transfer_vocab_size=320")
     own_size, size = len(own.processor.tokenizer), len(task.processor.tokenizer)
@@ -745,28 +760,20 @@ def test_a_vocabulary_is_moved(make_task: MakeTask, checkpoint: Path, data: Path
 
 def test_the_order_of_tokens_tells_equal_labels_apart(make_task: MakeTask, tmp_path: Path) -> None:
     assert not make_task("labels=['12', '22']").model().config.labels_in_order
-    task = make_task("labels=['12', '21']")
-    model = task.model()
-    assert model.config.labels_in_order
-    model.save_pretrained(tmp_path / "c")
-    task.save_assets(tmp_path / "c")
-    predictor = Predictor.from_pretrained(tmp_path / "c")
-    assert predictor.model.detection_head.type_scorer.in_order
-    again = make_task("architecture=null", f"model_path={tmp_path}/c", "labels=['1', '2']").model()
+    path = save(make_task("labels=['12', '21']"), tmp_path / "c")
+    assert Predictor.from_pretrained(tmp_path / "c").model.detection_head.type_scorer.in_order
+    again = make_task(*path, "labels=['1', '2']").model()
     assert not again.detection_head.type_scorer.in_order
 
 
 def test_the_configured_attention_reaches_the_stock_model(make_task: MakeTask, checkpoint: Path) -> None:
-    for source in ((), ("architecture=null", f"model_path={checkpoint}")):
+    for source in ((), start_from(checkpoint)):
         model = make_task(*source, "attn_implementation=eager").model()
         assert model.qwen.config.text_config._attn_implementation == "eager"
 
 
 def test_a_checkpoint_stands_on_its_own(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
-    task = make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl")
-    torch.manual_seed(0)
-    task.model().save_pretrained(tmp_path / "c")
-    task.save_assets(tmp_path / "c")
+    save(make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl"), tmp_path / "c")
     Image.open(data / "val0.png").save(tmp_path / "photo.png")
     for file in data.glob("*"):
         file.unlink()
@@ -776,25 +783,9 @@ def test_a_checkpoint_stands_on_its_own(make_task: MakeTask, data: Path, tmp_pat
     assert stated["size"] == {"shortest_edge": 784, "longest_edge": 12544}
 
 
-def test_what_meteor_needs_is_found_first(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
-    (finding,) = make_task("metric_for_best_model=dense_caption_mAP_meteor").check()
-    assert "argusvl[pycocoevalcap]" in str(finding)
-    assert make_task("metric_for_best_model=dense_caption_mAP_chrf").check() == []
-
-
-def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Path) -> None:
-    write(data / "train.jsonl", scene("train0.png"))
-    findings = make_task().check()
-    assert len(findings) == 1 and "no labels" in findings[0].what
-    assert make_task("detection_enabled=false").check() == []
-
-
 def test_language_alone_needs_no_objects(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
     write(data / "train.jsonl", *(scene(f"train{k}.png") for k in range(4)))
-    task = make_task("detection_enabled=false")
-    task.model().save_pretrained(tmp_path / "saved")
-    task.save_assets(tmp_path / "saved")
+    save(make_task("detection_enabled=false"), tmp_path / "saved")
     predictor = Predictor.from_pretrained(tmp_path / "saved", device="cpu")
     assert predictor.assets.labels == ()
     with pytest.raises(ModelError, match="no detection head"):
@@ -815,8 +806,8 @@ def test_held_out_records_that_are_trained_on_are_named(
 def test_unlisted_labels_are_named(make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(
         data / "train.jsonl",
-        scene("train0.png", [4.0, 4.0, 30.0, 40.0], [6.0, 6.0, 40.0, 50.0], desc="标签贴纸"),
-        scene("train1.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("train0.png", BOX, [6.0, 6.0, 40.0, 50.0], desc="标签贴纸"),
+        scene("train1.png", BOX),
     )
     assert make_task("labels=[螺丝/正确]").check() == []
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
@@ -837,35 +828,25 @@ def test_too_few_queries_are_named(make_task: MakeTask, data: Path, caplog: pyte
     (message,) = warned(*several, "detection_positives_per_object=3", "detection_num_queries=14")
     assert message.startswith("detection_num_queries is 14; about 15 would reach every object")
     assert warned(*several, "detection_positives_per_object=3", "detection_num_queries=15") == []
-    assert (
-        warned("detection_queries=learned", "detection_assignment=one_to_one", "detection_num_queries=5")
-        == []
-    )
+    one = ["detection_queries=learned", "detection_assignment=one_to_one", "detection_num_queries=5"]
+    assert warned(*one) == []
 
 
 # Looking into what was trained
 
 
 def test_a_checkpoint_is_looked_into(make_task: MakeTask, checkpoint: Path, data: Path) -> None:
-    from argusvl.detection.commands.probing import probe
-    from argusvl.visual.feature_statistics import layer_statistics
-    from argusvl.visual.loss_landscape import loss_landscape
-
     probed = probe(checkpoint, make_task().config, device="cpu")
     assert probed.batch == f"the first 2 records of {data}/val.jsonl"
     assert not probed.model.training and probed.loss() == probed.loss() > 0
     seen = {one.name for one in layer_statistics(probed.model, probed.forward)}
     assert any(".visual." in n for n in seen) and any(".captioner." in n for n in seen)
-    assert [(one.name, one.image.size, len(one.heads)) for one in probed.attention()] == [
-        ("val0.png", (56, 84), 2),
-        ("val1.png", (56, 84), 2),
-    ]
-    found, here = loss_landscape(probed.model, probed.loss, points=3), probed.loss()
-    assert found.centre == pytest.approx(here, rel=1e-5)
+    found = [(one.name, one.image.size, len(one.heads)) for one in probed.attention()]
+    assert found == [(f"val{k}.png", (56, 84), 2) for k in range(2)]
+    landscape, here = loss_landscape(probed.model, probed.loss, points=3), probed.loss()
+    assert landscape.centre == pytest.approx(here, rel=1e-5)
 
 
 def test_a_run_without_held_out_records_cannot_be_looked_into(make_task: MakeTask, checkpoint: Path) -> None:
-    from argusvl.detection.commands.probing import probe
-
     with pytest.raises(ConfigError, match="no held-out records"):
         probe(checkpoint, make_task("data.val=null").config, device="cpu")
