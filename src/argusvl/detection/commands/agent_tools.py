@@ -113,11 +113,9 @@ def _check_data(place: Workplace, request: CheckDataRequest) -> CheckedData:
             report = check_records(data, options)
         else:
             report = check_source(data, request.format, options)
-    told = ToldFindings.of_all(report.findings)
     frequent = sorted(report.labels.items(), key=lambda item: (-item[1].objects, item[0]))[:_MOST_LABELS]
     return CheckedData(
-        findings=told.findings,
-        left_out=told.left_out,
+        **dict(ToldFindings.of_all(report.findings)),
         data=place.shown(data),
         errors=report.errors,
         warnings=len(report.findings) - report.errors,

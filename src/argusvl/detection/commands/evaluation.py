@@ -86,17 +86,13 @@ def evaluate_checkpoint(
         "--open-captions": open_captions,
         "--raw-scores": raw_scores,
     }
-    for option in (name for name, given in of_head.items() if given and path == "text"):
+    of_answers = {"--max-new-tokens": max_new_tokens is not None}
+    without, options = ("written answers", of_answers) if path == "head" else ("the detection head", of_head)
+    for option in (name for name, given in options.items() if given and path != "both"):
         raise ConfigError(
-            "concerns the detection head, which --path text does not measure",
+            f"concerns {without}, which --path {path} does not measure",
             where=option,
-            remedy=f"leave {option} out, or measure the head as well: --path both",
-        )
-    if max_new_tokens is not None and path == "head":
-        raise ConfigError(
-            "concerns written answers, which --path head does not measure",
-            where="--max-new-tokens",
-            remedy="leave it out, or measure the answers as well: --path both",
+            remedy=f"leave {option} out, or measure {without} as well: --path both",
         )
     records = _records(data, root, max_examples)
     assets_file(checkpoint)

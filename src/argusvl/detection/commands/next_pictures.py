@@ -134,10 +134,10 @@ def _labelled(run: Path, stated: Path | None) -> RecordFile | None:
         if file is None:
             say("It is not known what the checkpoint was trained on (--labelled FILE says so).")
             return None
-        from argusvl.config.loading import build, read_config
+        from argusvl.config.loading import load_config
         from argusvl.detection.config import DetectionRunConfig
 
-        data = build(read_config(file), DetectionRunConfig).data
+        data = load_config(file, DetectionRunConfig).data
         stated, root = Path(data.train), data.root
         if not stated.is_file():
             raise DataError(

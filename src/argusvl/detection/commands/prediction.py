@@ -92,14 +92,11 @@ class DetectionStream:
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
     ) -> Iterator[tuple[Path, Detections]]:
         """Detections in the order of the images."""
-
-        def refuse(image: Any, error: ArgusError) -> None:
-            on_error(image, error)
-
-        found = self.predictor.stream(images, batch_size=batch_size, on_error=refuse, **self.request)
-        for image, detections in found:
-            assert isinstance(image, Path)
-            yield image, detections
+        refuse: Any = on_error  # what comes back is what was given: paths
+        found: Iterator[Any] = self.predictor.stream(
+            images, batch_size=batch_size, on_error=refuse, **self.request
+        )
+        return found
 
 
 def draw(image: Path, prediction: Detections, *, font_path: Path | None) -> Image.Image:
