@@ -16,20 +16,23 @@ def test_the_font_of_the_installation_has_the_terms_of_the_domain() -> None:
     assert fonts.missing_glyphs([TERMS]) == []
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (None, r"is not installed[\s\S]*pip install cvttf-notosanscjk-regular[\s\S]*--font-path"),
+        ([], "holds no font file"),
+    ],
+)
 def test_a_missing_font_package_is_an_error_that_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, files: list[Any] | None, said: str
 ) -> None:
-    def absent(name: str) -> Any:
-        raise importlib.metadata.PackageNotFoundError(name)
+    def found(name: str) -> list[Any]:
+        if files is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return files
 
-    monkeypatch.setattr(importlib.metadata, "files", absent)
-    with pytest.raises(ArgusError, match=r"pip install cvttf-notosanscjk-regular[\s\S]*--font-path"):
-        fonts.default_font_path()
-
-
-def test_a_font_package_without_a_font_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.metadata, "files", lambda name: [])
-    with pytest.raises(ArgusError, match="holds no font file"):
+    monkeypatch.setattr(importlib.metadata, "files", found)
+    with pytest.raises(ArgusError, match=said):
         fonts.default_font_path()
 
 

@@ -6,20 +6,13 @@ import xml.etree.ElementTree as ET
 import numpy as np
 from PIL import Image
 
-from argusvl.visual.contours import contour, landscape_chart
 from argusvl.visual.feature_statistics import LayerStatistics
 from argusvl.visual.heat import colours, over_picture
 from argusvl.visual.inner import Inner, attention_over, feature_strip, inner_section
-from argusvl.visual.loss_landscape import Landscape
 
 
 def layer(name: str, dead: int = 0) -> LayerStatistics:
     return LayerStatistics(name, "ReLU", 10, dead, 0.5, 1.0, -2.0, 3.0, 0)
-
-
-def bowl(points: int = 5) -> Landscape:
-    offsets = tuple(2 * i / (points - 1) - 1 for i in range(points))
-    return Landscape(offsets, tuple(tuple(1 + x * x + y * y for x in offsets) for y in offsets))
 
 
 def test_the_strip_has_a_cell_for_each_layer_and_each_statistic_and_names_its_parts() -> None:
@@ -41,27 +34,6 @@ def test_the_section_lists_dead_units_and_says_where_there_are_none() -> None:
     assert "1 of 2 layers have dead units" in html and "4/10" in html and "a.&lt;c&gt;" in html
     assert "No unit of 1 layers is dead" in inner_section(Inner("x", [layer("a")])).html
     assert inner_section(Inner("x")).html.strip() == ""
-
-
-def test_a_contour_is_where_the_level_is() -> None:
-    line = contour(np.array([[0.0, 1.0], [0.0, 1.0]]), 0.25)
-    assert line == "M250.0 0.0L250.0 400.0"
-    assert contour(np.zeros((3, 3)), 1.0) == ""
-
-
-def test_a_landscape_is_drawn_and_losses_that_are_not_finite_are_counted() -> None:
-    chart = landscape_chart(bowl())
-    ET.fromstring(chart.svg)
-    assert chart.svg.count('class="contour"') == 9 and not chart.warning
-    assert "1 in the middle, up to 3" in chart.title
-    rows = [list(row) for row in bowl().losses]
-    rows[0][0] = math.inf
-    some = landscape_chart(Landscape(bowl().offsets, tuple(map(tuple, rows))))
-    assert some.warning == "1 of 25 losses not finite, drawn as the highest" and some.svg
-    none = landscape_chart(Landscape((-1.0, 0.0, 1.0), ((math.nan,) * 3,) * 3))
-    assert not none.svg and none.warning
-    flat = landscape_chart(Landscape((-1.0, 0.0, 1.0), ((2.0,) * 3,) * 3))
-    assert flat.svg and "contour" not in flat.svg
 
 
 def test_heat_is_where_the_attention_is_and_the_picture_keeps_its_size() -> None:

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from argusvl.visual.loss_landscape import filter_normalised, loss_landscape
+from argusvl.visual.loss_landscape import (
+    Landscape,
+    contour,
+    filter_normalised,
+    landscape_chart,
+    loss_landscape,
+)
 
 
 def model() -> nn.Sequential:
@@ -56,3 +66,29 @@ def test_the_weights_come_back_where_the_loss_fails_or_is_interrupted() -> None:
         with pytest.raises(type(error)):
             loss_landscape(one, lambda error=error: fails(error), points=5)  # type: ignore[misc]
         assert bits(one) == before
+
+
+def bowl(points: int = 5) -> Landscape:
+    offsets = tuple(2 * i / (points - 1) - 1 for i in range(points))
+    return Landscape(offsets, tuple(tuple(1 + x * x + y * y for x in offsets) for y in offsets))
+
+
+def test_a_contour_is_where_the_level_is() -> None:
+    line = contour(np.array([[0.0, 1.0], [0.0, 1.0]]), 0.25)
+    assert line == "M250.0 0.0L250.0 400.0"
+    assert contour(np.zeros((3, 3)), 1.0) == ""
+
+
+def test_a_landscape_is_drawn_and_losses_that_are_not_finite_are_counted() -> None:
+    chart = landscape_chart(bowl())
+    ET.fromstring(chart.svg)
+    assert chart.svg.count('class="contour"') == 9 and not chart.warning
+    assert "1 in the middle, up to 3" in chart.title
+    rows = [list(row) for row in bowl().losses]
+    rows[0][0] = math.inf
+    some = landscape_chart(Landscape(bowl().offsets, tuple(map(tuple, rows))))
+    assert some.warning == "1 of 25 losses not finite, drawn as the highest" and some.svg
+    none = landscape_chart(Landscape((-1.0, 0.0, 1.0), ((math.nan,) * 3,) * 3))
+    assert not none.svg and none.warning
+    flat = landscape_chart(Landscape((-1.0, 0.0, 1.0), ((2.0,) * 3,) * 3))
+    assert flat.svg and "contour" not in flat.svg

@@ -154,10 +154,9 @@ def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner
     config = load_run_config(run / CONFIG_FILE)
     probed = open_checkpoint(find_checkpoint(run), config, device=device)
 
-    from argusvl.visual.contours import landscape_chart
     from argusvl.visual.feature_statistics import layer_statistics
     from argusvl.visual.inner import Inner, attention_over
-    from argusvl.visual.loss_landscape import loss_landscape
+    from argusvl.visual.loss_landscape import landscape_chart, loss_landscape
 
     return Inner(
         batch=probed.batch,
