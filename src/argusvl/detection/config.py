@@ -71,25 +71,21 @@ class ArchitectureSection(Section):
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from _indivisible(self, "hidden_size", 2, "num_attention_heads")
         if self.num_attention_heads % self.num_key_value_heads:
-            yield KeyProblem(
-                "num_key_value_heads",
-                f"{self.num_attention_heads} attention heads cannot share {self.num_key_value_heads} evenly",
-                "choose a divisor of num_attention_heads",
+            what = (
+                f"{self.num_attention_heads} attention heads cannot share {self.num_key_value_heads} evenly"
             )
+            remedy = "choose a divisor of num_attention_heads"
+            yield KeyProblem("num_key_value_heads", what, remedy)
         yield from _indivisible(self, "vision_hidden_size", 4, "vision_num_heads")
         if self.vision_window_size % TOKEN_SIDE:
-            yield KeyProblem(
-                "vision_window_size",
-                f"{self.vision_window_size} is no multiple of {TOKEN_SIDE}",
-                f"write {max(TOKEN_SIDE, round(self.vision_window_size / TOKEN_SIDE) * TOKEN_SIDE)}",
-            )
+            what = f"{self.vision_window_size} is no multiple of {TOKEN_SIDE}"
+            remedy = f"write {max(TOKEN_SIDE, round(self.vision_window_size / TOKEN_SIDE) * TOKEN_SIDE)}"
+            yield KeyProblem("vision_window_size", what, remedy)
         beyond = [i for i in self.vision_fullatt_block_indexes if i >= self.vision_depth]
         if beyond:
-            yield KeyProblem(
-                "vision_fullatt_block_indexes",
-                f"{beyond} is beyond the last of {self.vision_depth} layers",
-                f"write indexes from 0 to {self.vision_depth - 1}, or raise vision_depth",
-            )
+            what = f"{beyond} is beyond the last of {self.vision_depth} layers"
+            remedy = f"write indexes from 0 to {self.vision_depth - 1}, or raise vision_depth"
+            yield KeyProblem("vision_fullatt_block_indexes", what, remedy)
 
 
 class PeftSection(Section):
@@ -111,11 +107,8 @@ class PeftSection(Section):
         if len(set(self.peft_parts)) != len(self.peft_parts):
             yield KeyProblem("peft_parts", f"names a part twice: {self.peft_parts}", "name each once")
         if self.base_dtype in ("int8", "nf4", "fp4") and not peft_methods.has_bitsandbytes():
-            yield KeyProblem(
-                "base_dtype",
-                f"{self.base_dtype} needs bitsandbytes, which is not installed",
-                "pip install 'argusvl[qlora]', or write bfloat16",
-            )
+            what = f"{self.base_dtype} needs bitsandbytes, which is not installed"
+            yield KeyProblem("base_dtype", what, "pip install 'argusvl[qlora]', or write bfloat16")
         problem = peft_methods.method_problem(self.peft_method)
         if problem is not None:
             yield KeyProblem("peft_method", problem, f"write one of: {', '.join(peft_methods.methods())}")
@@ -146,41 +139,25 @@ class ModelSection(Section):
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.model_path is None and self.architecture is None:
-            yield KeyProblem(
-                "model_path",
-                "neither a folder of weights nor an architecture is given",
-                "give model_path, or the sizes under architecture",
-            )
+            what = "neither a folder of weights nor an architecture is given"
+            yield KeyProblem("model_path", what, "give model_path, or the sizes under architecture")
         if self.model_path is not None and self.architecture is not None:
-            yield KeyProblem(
-                "model_path",
-                "is given together with architecture, which is for random weights",
-                "remove one of them (on the command line: architecture=null or model_path=null)",
-            )
+            what = "is given together with architecture, which is for random weights"
+            remedy = "remove one of them (on the command line: architecture=null or model_path=null)"
+            yield KeyProblem("model_path", what, remedy)
         if self.model_path is not None and self.tokenizer_path is not None:
-            yield KeyProblem(
-                "tokenizer_path",
-                "is given together with model_path, which has a tokenizer of its own",
-                "set tokenizer_path to null",
-            )
+            what = "is given together with model_path, which has a tokenizer of its own"
+            yield KeyProblem("tokenizer_path", what, "set tokenizer_path to null")
         if self.model_path is None and self.transfer_vocab_size is not None:
-            yield KeyProblem(
-                "transfer_vocab_size",
-                "is given without model_path: there is no vocabulary to transfer from",
-                "set it to null; architecture.vocab_size sizes the tokenizer of random weights",
-            )
+            what = "is given without model_path: there is no vocabulary to transfer from"
+            remedy = "set it to null; architecture.vocab_size sizes the tokenizer of random weights"
+            yield KeyProblem("transfer_vocab_size", what, remedy)
         if self.peft is not None and self.model_path is None:
-            yield KeyProblem(
-                "peft",
-                "is given without model_path: random weights that stay as they are would be the base",
-                "give model_path, or set peft to null",
-            )
+            what = "is given without model_path: random weights that stay as they are would be the base"
+            yield KeyProblem("peft", what, "give model_path, or set peft to null")
         if self.peft is not None and self.transfer_vocab_size is not None:
-            yield KeyProblem(
-                "transfer_vocab_size",
-                "is given together with peft: the embeddings of new tokens would not be in the base",
-                "set one of them to null",
-            )
+            what = "is given together with peft: the embeddings of new tokens would not be in the base"
+            yield KeyProblem("transfer_vocab_size", what, "set one of them to null")
 
 
 class AugmentationSection(Section):
@@ -252,11 +229,8 @@ class DetectionDataSection(DataSection):
         yield from _beyond(self, "min_pixels", "max_pixels")
         yield from _beyond(self, "vision_tokens_warn", "vision_tokens_max")
         if self.teacher_ratio > 0 and self.num_teachers == 0:
-            yield KeyProblem(
-                "num_teachers",
-                f"is 0 while teacher_ratio is {self.teacher_ratio}",
-                "write 1 or more, or teacher_ratio: 0",
-            )
+            what = f"is 0 while teacher_ratio is {self.teacher_ratio}"
+            yield KeyProblem("num_teachers", what, "write 1 or more, or teacher_ratio: 0")
         if self.labels is not None:
             twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
             if twice or not self.labels:
@@ -265,11 +239,9 @@ class DetectionDataSection(DataSection):
 
     def cross_field_warnings(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.teacher_ratio > 0 and self.teacher_pool is None:
-            yield KeyProblem(
-                "teacher_pool",
-                f"is not given while teacher_ratio is {self.teacher_ratio}: only records with teachers get any",
-                "give one, or write teacher_ratio: 0",
-            )
+            what = f"is not given while teacher_ratio is {self.teacher_ratio}: only records with teachers get any"
+            remedy = "give one, or write teacher_ratio: 0"
+            yield KeyProblem("teacher_pool", what, remedy)
 
 
 class DetectionTrainingSection(TrainingSection):
@@ -295,11 +267,9 @@ class DetectionTrainingSection(TrainingSection):
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_problems()
         if self.gradient_checkpointing_parts is not None and not self.gradient_checkpointing:
-            yield KeyProblem(
-                "gradient_checkpointing_parts",
-                "is given while gradient_checkpointing is false",
-                "write null, or gradient_checkpointing: true",
-            )
+            what = "is given while gradient_checkpointing is false"
+            remedy = "write null, or gradient_checkpointing: true"
+            yield KeyProblem("gradient_checkpointing_parts", what, remedy)
         if not any((self.vision_lr, self.merger_lr, self.llm_lr, self.detection_lr, self.adapter_lr)):
             yield KeyProblem(
                 "detection_lr", "is 0 like all other rates: nothing would train", "raise one of the rates"
@@ -365,11 +335,11 @@ class DetectionSection(Section):
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from _indivisible(self, "detection_hidden_size", 1, "detection_num_heads")
         if self.detection_second_eye != "none" and self.detection_queries != "proposals":
-            yield KeyProblem(
-                "detection_second_eye",
-                f"{self.detection_second_eye} reads boxes, and {self.detection_queries} queries begin without",
-                "write none, or detection_queries: proposals",
+            what = (
+                f"{self.detection_second_eye} reads boxes, and {self.detection_queries} queries begin without"
             )
+            remedy = "write none, or detection_queries: proposals"
+            yield KeyProblem("detection_second_eye", what, remedy)
         if self.detection_assignment == "several_to_one" and self.detection_nms_iou is None:
             yield KeyProblem(
                 "detection_nms_iou",
@@ -377,11 +347,11 @@ class DetectionSection(Section):
                 "write an overlap such as 0.6, or detection_assignment: one_to_one",
             )
         if self.detection_positives_per_object > self.detection_num_queries:
-            yield KeyProblem(
-                "detection_positives_per_object",
-                f"{self.detection_positives_per_object} is more than the {self.detection_num_queries} queries",
-                "lower it or raise detection_num_queries",
+            what = (
+                f"{self.detection_positives_per_object} is more than the {self.detection_num_queries} queries"
             )
+            remedy = "lower it or raise detection_num_queries"
+            yield KeyProblem("detection_positives_per_object", what, remedy)
 
 
 class DetectionRunConfig(RunConfig):
@@ -401,47 +371,30 @@ class DetectionRunConfig(RunConfig):
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_problems()
         if self.model.attn_implementation == "flash_attention_2" and self.infrastructure.device == "cpu":
-            yield KeyProblem(
-                "attn_implementation",
-                "flash_attention_2 does not run on device cpu",
-                "write sdpa, or device: cuda",
-            )
+            what = "flash_attention_2 does not run on device cpu"
+            yield KeyProblem("attn_implementation", what, "write sdpa, or device: cuda")
         packed = self.data.collator_type == "packed"
         if packed and self.model.attn_implementation == "eager":
-            yield KeyProblem(
-                "attn_implementation",
-                "eager attention does not know where the samples of a packed row begin",
-                "write sdpa or flash_attention_2, or collator_type: standard",
-            )
+            what = "eager attention does not know where the samples of a packed row begin"
+            remedy = "write sdpa or flash_attention_2, or collator_type: standard"
+            yield KeyProblem("attn_implementation", what, remedy)
         budget, longest = self.data.packed_max_tokens, self.model.model_max_length
         if budget is not None and not packed:
-            yield KeyProblem(
-                "packed_max_tokens",
-                "is given while nothing is packed",
-                "write null, or collator_type: packed",
-            )
+            what = "is given while nothing is packed"
+            yield KeyProblem("packed_max_tokens", what, "write null, or collator_type: packed")
         elif budget is not None and budget < longest:
-            yield KeyProblem(
-                "packed_max_tokens",
-                f"{budget} tokens do not hold a sample of model_max_length, {longest}",
-                "raise it, or lower model_max_length",
-            )
+            what = f"{budget} tokens do not hold a sample of model_max_length, {longest}"
+            yield KeyProblem("packed_max_tokens", what, "raise it, or lower model_max_length")
         peft, training = self.model.peft, self.training
         if peft is not None and "modules_to_save" not in peft.peft_options:
             for part in ("vision", "merger", "llm"):
                 rate = getattr(training, f"{part}_lr")
                 if rate > 0 and part not in peft.peft_parts:
-                    yield KeyProblem(
-                        f"{part}_lr",
-                        f"is {rate}, and peft_parts does not name {part}: it would stay as it is",
-                        f"write 0, or {part} into peft_parts",
-                    )
+                    what = f"is {rate}, and peft_parts does not name {part}: it would stay as it is"
+                    yield KeyProblem(f"{part}_lr", what, f"write 0, or {part} into peft_parts")
         if peft is not None and peft.base_dtype != "float32" and training.bf16 is False:
-            yield KeyProblem(
-                "bf16",
-                f"is false while base_dtype is {peft.base_dtype}, which is computed with in bfloat16",
-                "write bf16: auto, or base_dtype: float32",
-            )
+            what = f"is false while base_dtype is {peft.base_dtype}, which is computed with in bfloat16"
+            yield KeyProblem("bf16", what, "write bf16: auto, or base_dtype: float32")
         if self.data.vision_tokens_max >= self.model.model_max_length:
             yield KeyProblem(
                 "model_max_length",
@@ -454,11 +407,8 @@ class DetectionRunConfig(RunConfig):
         yield from super().cross_field_warnings()
         for part in self.model.peft.peft_parts if self.model.peft is not None else ():
             if getattr(self.training, f"{part}_lr") == 0:
-                yield KeyProblem(
-                    f"{part}_lr",
-                    f"is 0 while peft_parts names {part}: its adapters do not train",
-                    "give a rate, or take the part out",
-                )
+                what = f"is 0 while peft_parts names {part}: its adapters do not train"
+                yield KeyProblem(f"{part}_lr", what, "give a rate, or take the part out")
         largest = self.data.max_pixels // TOKEN_AREA
         if self.data.vision_tokens_policy == "refuse" and largest > self.data.vision_tokens_max:
             yield KeyProblem(

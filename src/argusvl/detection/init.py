@@ -233,11 +233,8 @@ def _starting_point(model: str | None) -> _StartingPoint:
     values = read_json_object(file, remedy="copy the folder again")
     found = values.get("model_type")
     if found != "qwen2_5_vl":
-        raise CheckpointError(
-            f"no detector and no Qwen2.5-VL: its config.json has the model_type {found!r}",
-            where=folder,
-            remedy=remedy,
-        )
+        what = f"no detector and no Qwen2.5-VL: its config.json has the model_type {found!r}"
+        raise CheckpointError(what, where=folder, remedy=remedy)
     stated = values.get("text_config") or values
     sizes = (stated.get(name) for name in ("max_position_embeddings", "hidden_size"))
     longest, width = (size if isinstance(size, int) else None for size in sizes)
@@ -380,16 +377,10 @@ def _vocab_size(survey: Survey) -> tuple[int, str]:
 
 def _decide_files(draft: _Draft, survey: Survey, root: str | Path | None) -> None:
     train, name = survey.train, _run_name(survey.train.path)
-    draft.put(
-        "data.train",
-        train.path.as_posix(),
-        f"{len(train)} records, {survey.train_images} images, {survey.objects} objects",
-    )
-    draft.put(
-        "data.val",
-        survey.val and survey.val.path.as_posix(),
-        f"{len(survey.val)} records" if survey.val else _NO_VAL,
-    )
+    why = f"{len(train)} records, {survey.train_images} images, {survey.objects} objects"
+    draft.put("data.train", train.path.as_posix(), why)
+    why = f"{len(survey.val)} records" if survey.val else _NO_VAL
+    draft.put("data.val", survey.val and survey.val.path.as_posix(), why)
     draft.put("data.teacher_pool", survey.pool and survey.pool.path.as_posix())
     draft.put("data.root", root if root is None else Path(root).as_posix())
     if len(train) < _FEW_TRAINED:
@@ -459,11 +450,8 @@ def _decide_vocabulary(draft: _Draft, survey: Survey) -> None:
             )
     chosen = "always one of them, never misspelt" if captions == "closed" else "any text"
     draft.put("data.vocabulary", vocabulary, why)
-    draft.put(
-        "data.caption_vocabulary",
-        captions,
-        f"{count} different descriptions of {survey.objects} objects: {chosen}",
-    )
+    why = f"{count} different descriptions of {survey.objects} objects: {chosen}"
+    draft.put("data.caption_vocabulary", captions, why)
     counts: Counter[str] = Counter()
     for text, objects in descriptions.items():
         counts[label_of(text, vocabulary)] += objects
@@ -500,11 +488,8 @@ def _decide_augmentation(draft: _Draft, survey: Survey) -> None:
     draft.put(f"{section}.vertical_flip", min(turns, flips), "off: it mirrors, too" if mirrors else why)
     draft.put(f"{section}.rotate90", turns, why if mirrors else "")
     for key, little, much, word in (("saturation", 0.1, 0.3, "little"), ("hue", 0.0, 0.02, "off")):
-        draft.put(
-            f"{section}.{key}",
-            little if coloured else much,
-            f"{word}: {coloured!r} names a colour" if coloured else "no description names a colour",
-        )
+        why = f"{word}: {coloured!r} names a colour" if coloured else "no description names a colour"
+        draft.put(f"{section}.{key}", little if coloured else much, why)
 
 
 def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora: bool) -> None:
@@ -521,31 +506,19 @@ def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora:
     steps = every * _EVALUATIONS
     longer = f", {factor:g} times the usual, since {' and '.join(harder)}" if harder else ""
     draft.why("training.num_train_epochs", "max_steps decides")
-    draft.put(
-        "training.max_steps",
-        steps,
-        f"{steps * at_once / records:.3g} passes over {records} records, {at_once} at a time{longer}",
-    )
-    draft.put(
-        "training.per_device_train_batch_size",
-        batch,
-        f"{records} records in all" if batch < 8 and not stock else "",
-    )
-    draft.put(
-        "training.gradient_accumulation_steps",
-        accumulation,
-        f"with the batch size {at_once} samples a step" if accumulation > 1 else "",
-    )
+    why = f"{steps * at_once / records:.3g} passes over {records} records, {at_once} at a time{longer}"
+    draft.put("training.max_steps", steps, why)
+    why = f"{records} records in all" if batch < 8 and not stock else ""
+    draft.put("training.per_device_train_batch_size", batch, why)
+    why = f"with the batch size {at_once} samples a step" if accumulation > 1 else ""
+    draft.put("training.gradient_accumulation_steps", accumulation, why)
     if stock and not lora:
         draft.why("training.vision_lr", "trained weights move less than the new head")
     draft.put("training.eval_steps", every, f"{_EVALUATIONS} times, the last one at the end")
     draft.put("training.save_steps", every)
     if survey.val is not None and len(survey.val) >= _FEW_HELD_OUT:
-        draft.put(
-            "training.early_stopping_patience",
-            _PATIENCE,
-            "training ends earlier where held-out records gain nothing",
-        )
+        why = "training ends earlier where held-out records gain nothing"
+        draft.put("training.early_stopping_patience", _PATIENCE, why)
     draft.put("training.logging_steps", max(1, min(20, steps // 10)))
 
 
