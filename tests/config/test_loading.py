@@ -108,11 +108,7 @@ def test_a_nested_key_may_be_written_with_all_some_or_no_sections(load: Load, ke
 
 def test_values_of_overrides_are_yaml(load: Load) -> None:
     config = load(
-        "labels=[a, b]",
-        "ema_decay=0.99",
-        "val=",
-        "bf16=true",
-        "augmentation={hue: 0.5, rotate90: 1}",
+        "labels=[a, b]", "ema_decay=0.99", "val=", "bf16=true", "augmentation={hue: 0.5, rotate90: 1}"
     )
     assert config.data.labels == ["a", "b"]
     assert config.training.ema_decay == 0.99

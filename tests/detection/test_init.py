@@ -17,6 +17,7 @@ from argusvl.core.errors import CheckpointError, DataError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.manifest import read_manifest
 from argusvl.detection.data.measuring import symmetries
+from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.init import StartingConfig, make_starting_config
 from argusvl.detection.task import DetectionTask
 from argusvl.tasks import load_run_config
@@ -31,6 +32,13 @@ def _nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(MODELS, "argus-tiny", tmp_path / "ships" / "argus_tiny")
 
 
+Labels = Callable[[random.Random], str]
+
+
+def one_of(labels: Sequence[str]) -> Labels:
+    return lambda rng: rng.choice(labels)
+
+
 def free_text(rng: random.Random) -> str:
     words = ["a", "rusty", "screw", "beside", "the", "door", "left", "big", "螺", "/"]
     # A type stands before the first "/".
@@ -43,7 +51,7 @@ def write_set(
     rng: random.Random,
     records: int,
     *,
-    labels: Callable[[random.Random], str],
+    labels: Labels,
     most: int = 6,
     several: bool = False,
     teachers: bool = False,
@@ -87,42 +95,34 @@ def made(folder: Path, data: Path, **options: Any) -> tuple[StartingConfig, Dete
 @pytest.mark.parametrize("seed", [0, 1, 3, 6, 7])  # with and without val, pool, teachers and several images
 def test_what_is_written_loads_and_the_run_can_start(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    labels: Callable[[random.Random], str] = (
-        free_text if seed % 4 == 3 else lambda r: r.choice(CHINESE if seed % 2 else CLOSED)
-    )
-    data = tmp_path / "data set"
-    write_set(
-        data, "train", rng, rng.randrange(1, 12), labels=labels, several=seed % 3 == 0, teachers=seed % 3 == 1
-    )
+    labels = free_text if seed % 4 == 3 else one_of(CHINESE if seed % 2 else CLOSED)
+    data, count = tmp_path / "data set", rng.randrange(1, 12)
+    write_set(data, "train", rng, count, labels=labels, several=seed % 3 == 0, teachers=seed % 3 == 1)
     if seed % 2:
         write_set(data, "val", rng, rng.randrange(1, 5), labels=labels, several=True)
     if seed % 4 < 2:
         write_set(data, "teacher_pool", rng, 2, labels=labels)
     starting, config = made(tmp_path, data)
     assert (config.data.val is not None) == bool(seed % 2)
-    assert (config.data.teacher_ratio > 0) == (
-        seed % 4 < 2 or (seed % 3 == 1 and config.data.num_teachers > 0)
-    )
+    shown = seed % 4 < 2 or (seed % 3 == 1 and config.data.num_teachers > 0)
+    assert (config.data.teacher_ratio > 0) == shown
     assert any("no held-out" in note for note in starting.notes) == (config.data.val is None)
-    trained = len((data / "train.jsonl").read_text("utf-8").splitlines())
-    assert any("fewest" in note for note in starting.notes) == (trained < 10)
+    assert any("fewest" in note for note in starting.notes) == (count < 10)
 
 
-def test_closed_vocabulary_in_english(tmp_path: Path) -> None:
-    write_set(tmp_path / "cells", "train", random.Random(1), 9, labels=lambda r: r.choice(CLOSED))
+@pytest.mark.parametrize(
+    ("labels", "vocabularies", "language"),
+    [(CLOSED, ("closed", "closed"), "en"), (CHINESE, ("open", "closed"), "zh")],
+)
+def test_names_are_a_vocabulary_and_levels_begin_with_one(
+    tmp_path: Path, labels: Sequence[str], vocabularies: tuple[str, str], language: str
+) -> None:
+    write_set(tmp_path / "cells", "train", random.Random(1), 9, labels=one_of(labels))
     starting, config = made(tmp_path, tmp_path / "cells")
-    data = config.data
-    assert (data.vocabulary, data.caption_vocabulary, data.prompt_language) == ("closed", "closed", "en")
-    assert config.training.run_name == "cells"
-    assert "RBC" in starting.yaml
-
-
-def test_levels_in_chinese(tmp_path: Path) -> None:
-    write_set(tmp_path / "rooms", "train", random.Random(1), 9, labels=lambda r: r.choice(CHINESE))
-    config = make_starting_config(tmp_path / "rooms").config
-    assert (config.data.vocabulary, config.data.caption_vocabulary) == ("open", "closed")
-    assert config.data.prompt_language == "zh"
-    assert config.model.architecture is not None and config.model.architecture.vocab_size > 512
+    data, architecture = config.data, config.model.architecture
+    assert (data.vocabulary, data.caption_vocabulary, data.prompt_language) == (*vocabularies, language)
+    assert config.training.run_name == "cells" and labels[0].split("/")[0] in starting.yaml
+    assert architecture is not None and (architecture.vocab_size > 512) == (language == "zh")
 
 
 @pytest.mark.parametrize(
@@ -176,15 +176,10 @@ def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: 
 
 
 def test_the_manifest_decides_about_pixels(voc: Any, tmp_path: Path) -> None:
-    from argusvl.detection.data.preparing.convert import ConvertOptions, convert
-
     for name in "abcdef":
         voc.pair(name)
-    convert(
-        voc.root,
-        tmp_path / "data",
-        ConvertOptions("voc", 784, 3136, teacher_pool=1, val_fraction=0.3, seed=0),
-    )
+    options = ConvertOptions("voc", 784, 3136, teacher_pool=1, val_fraction=0.3, seed=0)
+    convert(voc.root, tmp_path / "data", options)
     _, config = made(tmp_path, tmp_path / "data")
     limits = read_manifest(tmp_path / "data").limits
     assert limits is not None
@@ -222,7 +217,7 @@ def test_a_file_of_any_name_and_a_root_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("held_out", "patience"), [(19, None), (20, 3)])
 def test_few_held_out_pictures_end_no_training(held_out: int, patience: int | None, tmp_path: Path) -> None:
     for name, records in (("train", 12), ("val", held_out)):
-        write_set(tmp_path / "data", name, random.Random(0), records, labels=lambda r: r.choice(CLOSED))
+        write_set(tmp_path / "data", name, random.Random(0), records, labels=one_of(CLOSED))
     starting, config = made(tmp_path, tmp_path / "data")
     assert config.training.early_stopping_patience == patience
     assert any("by chance" in note for note in starting.notes) == (patience is None)
@@ -233,7 +228,7 @@ def test_training_agrees_on_crowds(seed: int, tmp_path: Path, caplog: pytest.Log
     """Empty images, held-out ones and demonstrations must count for both in the same way."""
     rng = random.Random(seed)
     for name in ("train", "val", "teacher_pool"):
-        write_set(tmp_path / "data", name, rng, 12, labels=lambda r: r.choice(CLOSED), most=40)
+        write_set(tmp_path / "data", name, rng, 12, labels=one_of(CLOSED), most=40)
     with caplog.at_level("WARNING"):
         made(tmp_path, tmp_path / "data")
     assert "would reach every object" not in caplog.text
@@ -255,8 +250,8 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
 
 @pytest.mark.parametrize(("kinds", "weight"), [(1, 50.0), (8, 25.0)])
 def test_boxes_weigh_more(tiny_checkpoint: Path, tmp_path: Path, kinds: int, weight: float) -> None:
-    labels: Callable[[random.Random], str] = lambda rng: f"kind{rng.randrange(kinds)}"  # noqa: E731
-    write_set(tmp_path / "data", "train", random.Random(0), 45, labels=labels)
+    labels = [f"kind{k}" for k in range(kinds)]
+    write_set(tmp_path / "data", "train", random.Random(0), 45, labels=one_of(labels))
     starting, config = made(tmp_path, tmp_path / "data" / "train.jsonl", model=str(tiny_checkpoint))
     assert config.detection.detection_bbox_weight == weight
     assert config.detection.detection_giou_weight == weight * 0.4
@@ -303,26 +298,22 @@ def test_no_such_model(scenes: Path, tmp_path: Path, model: str, monkeypatch: py
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_to_train_on(tmp_path: Path) -> None:
-    for name, said in (
-        ("absent", "no such file or folder"),
-        ("empty", "no other JSONL file"),
-        ("two", "a.jsonl, b.jsonl"),
-    ):
-        if name != "absent":
-            (tmp_path / name).mkdir()
-        if name == "two":
-            for file in "ab":
-                (tmp_path / name / f"{file}.jsonl").write_text("{}\n")
-        with pytest.raises(DataError, match=said):
-            make_starting_config(tmp_path / name)
-    (tmp_path / "blank.jsonl").write_text("\n\n")
-    with pytest.raises(DataError, match="holds no record"):
-        make_starting_config(tmp_path / "blank.jsonl")
+@pytest.mark.parametrize(
+    ("files", "data", "said"),
+    [
+        ({}, "absent", "no such file or folder"),
+        ({"a.txt": ""}, ".", "no other JSONL file"),
+        ({"a.jsonl": "{}\n", "b.jsonl": "{}\n"}, ".", "a.jsonl, b.jsonl"),
+        ({"blank.jsonl": "\n\n"}, "blank.jsonl", "holds no record"),
+        ({"none.jsonl": '{"images": ["a.png"], "objects": []}\n'}, "none.jsonl", "nothing to learn"),
+    ],
+)
+def test_nothing_to_train_on(tmp_path: Path, files: dict[str, str], data: str, said: str) -> None:
     Image.new("RGB", (60, 48)).save(tmp_path / "a.png")
-    (tmp_path / "none.jsonl").write_text('{"images": ["a.png"], "objects": []}\n')
-    with pytest.raises(DataError, match="nothing to learn"):
-        make_starting_config(tmp_path / "none.jsonl")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        make_starting_config(tmp_path / data)
 
 
 @pytest.mark.parametrize("good", [0, 3])
@@ -334,11 +325,9 @@ def test_bad_records_are_named(tmp_path: Path, good: int) -> None:
     file.write_text("\n".join([*lines, '{"images": ["gone.png"], "objects": []}', "{", "[]"]))
     with pytest.raises(DataError) as error:
         make_starting_config(tmp_path / "data")
-    assert ("none of 3 records can be used" if not good else "3 of 6 records cannot be used") in str(
-        error.value
-    )
-    assert "gone.png" in str(error.value) and f"train.jsonl:{good + 2}" in str(error.value)
-    assert "argus data check" in str(error.value)
+    counts = "3 of 6 records cannot be used" if good else "none of 3 records can be used"
+    for said in (counts, "gone.png", f"train.jsonl:{good + 2}", "argus data check"):
+        assert said in str(error.value)
 
 
 def test_a_box_outside_its_image_is_found_too(tmp_path: Path) -> None:
@@ -351,7 +340,7 @@ def test_a_box_outside_its_image_is_found_too(tmp_path: Path) -> None:
 
 def test_descriptions_of_any_characters_stay_in_their_comments(tmp_path: Path) -> None:
     nasty = ["a # b: c", "x\u2028y", 'q"uote', "tab\there", "\ufeffbom", "- list", "{brace}", "left\x85"]
-    write_set(tmp_path / "data", "train", random.Random(1), 9, labels=lambda r: r.choice(nasty), most=9)
+    write_set(tmp_path / "data", "train", random.Random(1), 9, labels=one_of(nasty), most=9)
     starting, config = made(tmp_path, tmp_path / "data")
     assert config.data.train == tmp_path / "data" / "train.jsonl" and config.data.labels is None
     assert not set("\x85\u2028\ufeff") & set(starting.yaml)
