@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from argusvl.config.loading import load_config
+from argusvl.core.files import write_text_atomically
 from argusvl.core.memory_slope import MemoryRecorder, Verdict
+from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.init import make_starting_config
 from argusvl.detection.task import DetectionTask
 from argusvl.synthetic import bbu_room
@@ -64,24 +67,13 @@ def soak(model: str, steps: int) -> Soak:
         bbu_room.generate(
             folder / "data", images=24, seed=0, width=224, height=168, language="zh", progress=False
         )
-        config = make_starting_config(folder / "data", model=model).config
-        changes: dict[str, dict[str, Any]] = {
-            "training": {
-                "output_dir": folder / "run",
-                "max_steps": steps,
-                "per_device_train_batch_size": 2,
-                "eval_steps": steps,
-                "save_steps": steps,
-                "logging_steps": max(1, steps // _SAMPLES),
-            },
-            "data": {"val": None},
-            "infrastructure": {"report_to": []},
-        }
-        sections = {name: getattr(config, name).model_copy(update=new) for name, new in changes.items()}
-        config = config.model_copy(update=sections)
+        file, every = folder / "run.yaml", max(1, steps // _SAMPLES)
+        write_text_atomically(file, make_starting_config(folder / "data", model=model).yaml)
+        changes = [f"output_dir={folder}/run", "per_device_train_batch_size=2", "val=null", "report_to=[]"]
+        changes += [f"{key}={steps}" for key in ("max_steps", "eval_steps", "save_steps")]
+        config = load_config(file, DetectionRunConfig, [*changes, f"logging_steps={every}"])
         with MemoryRecorder() as recorder:
-            watch = _Watch(recorder, max(1, steps // _SAMPLES))
-            run_training(DetectionTask(config), config, listeners=[watch])
+            run_training(DetectionTask(config), config, listeners=[_Watch(recorder, every)])
         slope = recorder.slopes(skip=round(_WARM_UP * steps))["resident"]
     scale = 1000 / _MIB
     limit = _LIMIT / scale
