@@ -26,13 +26,7 @@ from argusvl.detection.data.checkpoint_layout import has_head, stock_folder
 from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
-from argusvl.detection.data.measuring.survey import (
-    Survey,
-    record_files,
-    refuse_bad,
-    small_side,
-    survey_data,
-)
+from argusvl.detection.data.measuring.survey import Survey, record_files, refuse_bad, small_side, survey_data
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.prompts import prompt_language
 from argusvl.detection.data.resize import plan_resize

@@ -211,12 +211,10 @@ def check(
         int | None, typer.Option(help="Largest area after the resize, pixels; the manifest's by default.")
     ] = None,
     vision_tokens_warn: Annotated[
-        int | None,
-        typer.Option(help="Warn of an image with more vision tokens; not checked by default."),
+        int | None, typer.Option(help="Warn of an image with more vision tokens; not checked by default.")
     ] = None,
     vision_tokens_max: Annotated[
-        int | None,
-        typer.Option(help="An image with more vision tokens is an error; not checked by default."),
+        int | None, typer.Option(help="An image with more vision tokens is an error; not checked by default.")
     ] = None,
     num_queries: Annotated[
         int | None,
@@ -317,8 +315,7 @@ def synth(
         str | None, typer.Option(help="Language of the descriptions, zh or en; zh by default.")
     ] = None,
     backgrounds: Annotated[
-        Path | None,
-        typer.Option(help="For hands: folder with photographs without hands, to draw them on."),
+        Path | None, typer.Option(help="For hands: folder with photographs without hands, to draw them on.")
     ] = None,
 ) -> None:
     """Draw a data set: pictures, records by split, a teacher pool, a manifest; of hands pictures and hands.json.

@@ -133,9 +133,7 @@ def params(checkpoint: Checkpoint, as_json: AsJson = False) -> None:
         )
     model = ArgusForDetection.from_pretrained(folder)
     groups = parameter_groups(
-        rates,
-        detection_enabled=model.config.detection_enabled,
-        second_eye=model.config.second_eye != "none",
+        rates, detection_enabled=model.config.detection_enabled, second_eye=model.config.second_eye != "none"
     )
     rows = describe_groups(model, groups)
     if as_json:

@@ -64,7 +64,7 @@ def memory(
     own = {"samples": samples, "tokens": tokens, "images": images, "image_tokens": image_tokens}
     changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     if soak is not None:
-        from argusvl.detection.commands.inspect_memory_output import print_soak
+        from argusvl.detection.commands.inspect_output import print_soak
         from argusvl.detection.commands.soak import soak as train
 
         result = train(what, soak)
@@ -80,7 +80,7 @@ def memory(
         return
     asked = _asked(what, changes)
 
-    from argusvl.detection.commands.inspect_memory_output import needs_as_dict, print_needs
+    from argusvl.detection.commands.inspect_output import needs_as_dict, print_needs
     from argusvl.detection.measure.strategies import need, on_one_device, on_several_devices
 
     count = _counting(asked)
@@ -114,7 +114,7 @@ def _counting(asked: _Asked) -> Any:
 
 def _published(changes: dict[str, Any], as_json: bool) -> None:
     """The smallest configuration that fits, for every size and device."""
-    from argusvl.detection.commands.inspect_memory_output import Fit, fits_as_dict, print_fits
+    from argusvl.detection.commands.inspect_output import Fit, fits_as_dict, print_fits
     from argusvl.detection.measure.strategies import (
         CARDS,
         first_that_fits,

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 OpenCaptions = Annotated[
-    bool,
-    typer.Option("--open-captions", help="Let descriptions be any text, not only those of training."),
+    bool, typer.Option("--open-captions", help="Let descriptions be any text, not only those of training.")
 ]
 RawScores = Annotated[
     bool, typer.Option("--raw-scores", help="Leave scores as the model gives them, not calibrated.")
