@@ -70,12 +70,10 @@ class ArchitectureSection(Section):
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from _indivisible(self, "hidden_size", 2, "num_attention_heads")
-        if self.num_attention_heads % self.num_key_value_heads:
-            what = (
-                f"{self.num_attention_heads} attention heads cannot share {self.num_key_value_heads} evenly"
-            )
-            remedy = "choose a divisor of num_attention_heads"
-            yield KeyProblem("num_key_value_heads", what, remedy)
+        heads, shared = self.num_attention_heads, self.num_key_value_heads
+        if heads % shared:
+            what = f"{heads} attention heads cannot share {shared} evenly"
+            yield KeyProblem("num_key_value_heads", what, "choose a divisor of num_attention_heads")
         yield from _indivisible(self, "vision_hidden_size", 4, "vision_num_heads")
         if self.vision_window_size % TOKEN_SIDE:
             what = f"{self.vision_window_size} is no multiple of {TOKEN_SIDE}"
@@ -334,24 +332,22 @@ class DetectionSection(Section):
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from _indivisible(self, "detection_hidden_size", 1, "detection_num_heads")
-        if self.detection_second_eye != "none" and self.detection_queries != "proposals":
-            what = (
-                f"{self.detection_second_eye} reads boxes, and {self.detection_queries} queries begin without"
-            )
-            remedy = "write none, or detection_queries: proposals"
-            yield KeyProblem("detection_second_eye", what, remedy)
+        eye, queries = self.detection_second_eye, self.detection_queries
+        if eye != "none" and queries != "proposals":
+            what = f"{eye} reads boxes, and {queries} queries begin without"
+            yield KeyProblem("detection_second_eye", what, "write none, or detection_queries: proposals")
         if self.detection_assignment == "several_to_one" and self.detection_nms_iou is None:
             yield KeyProblem(
                 "detection_nms_iou",
                 "is null while detection_assignment is several_to_one: every object would be found several times",
                 "write an overlap such as 0.6, or detection_assignment: one_to_one",
             )
-        if self.detection_positives_per_object > self.detection_num_queries:
-            what = (
-                f"{self.detection_positives_per_object} is more than the {self.detection_num_queries} queries"
+        positives, most = self.detection_positives_per_object, self.detection_num_queries
+        if positives > most:
+            what = f"{positives} is more than the {most} queries"
+            yield KeyProblem(
+                "detection_positives_per_object", what, "lower it or raise detection_num_queries"
             )
-            remedy = "lower it or raise detection_num_queries"
-            yield KeyProblem("detection_positives_per_object", what, remedy)
 
 
 class DetectionRunConfig(RunConfig):
