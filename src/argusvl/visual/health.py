@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from argusvl.core.strict_json import finite_number
+from argusvl.core.wording import counted
 from argusvl.visual.curves import Chart, ChartGroup, curve_chart, drawn, log_series, make_chart
 from argusvl.visual.marks import Mark
 from argusvl.visual.page import grouped_digits
@@ -79,9 +80,8 @@ def _summary(
     if not findings:
         told = "No finding is recorded."
     else:
-        kinds = ["hint" if f.hint else f.severity for f in findings]
-        counts = [(kinds.count(kind), kind) for kind in ("error", "warning", "hint")]
-        told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) + "."
+        kinds = Counter("hint" if f.hint else f.severity for f in findings)
+        told = ", ".join(counted(kinds[k], k) for k in ("error", "warning", "hint") if kinds[k]) + "."
     times: Counter[str] = Counter()
     for one in happenings:
         times[one.name] += len(one.steps)
