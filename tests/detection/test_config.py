@@ -48,6 +48,10 @@ def path(tmp_path: Path, complete_config: str) -> Path:
         ("detection_hidden_size=66", "detection_hidden_size: 66 is not divisible by detection_num_heads, 4"),
         ("detection_num_queries=3", "detection_positives_per_object: 4 is more than the 3 queries"),
         (
+            "detection_assignment=several_to_one detection_nms_iou=null",
+            "detection_nms_iou: is null while detection_assignment is several_to_one",
+        ),
+        (
             "detection_queries=learned detection_second_eye=efficientnet-lite0",
             "detection_second_eye: efficientnet-lite0 reads boxes, and learned queries begin without",
         ),
