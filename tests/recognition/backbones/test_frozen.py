@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,6 @@ from PIL import Image
 from argusvl.core.errors import CheckpointError
 from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.frozen import FrozenBackbone, weights_sha256
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
-
-FINGERPRINT = BackboneFingerprint("watcher", "0" * 64, {}, "none", "float32", {})
 
 
 def settings() -> tuple[bool, ...]:
@@ -29,10 +27,9 @@ class Watcher(FrozenBackbone):
     """Notes how a GPU would compute while the network runs."""
 
     def __init__(self) -> None:
-        cpu = torch.device("cpu")
-        super().__init__(
-            name="watcher", dimension=1, size_hw=(2, 2), decode_side_px=2, device=cpu, fingerprint=FINGERPRINT
-        )
+        made: dict[str, Any] = {"weights_sha256": "", "preprocessing": {}, "pooling": "none", "libraries": ()}
+        sizes: dict[str, Any] = {"dimension": 1, "size_hw": (2, 2), "decode_side_px": 2}
+        super().__init__(name="watcher", device=torch.device("cpu"), **sizes, **made)
         self.seen: tuple[bool, ...] = ()
         self.fails = False
 

@@ -13,7 +13,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.precision import full_precision
-from argusvl.recognition.backbones.frozen import CANNOT_LOAD
+from argusvl.recognition.backbones.frozen import loading
 from argusvl.recognition.backbones.hub import AGAIN, load_network, quiet_transformers, read_config
 from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone
 
@@ -82,10 +82,5 @@ def _clip_tokenizer(folder: Path) -> Any:
             where=folder,
             remedy="copy the whole model folder: texts need its tokenizer",
         )
-    try:
-        with quiet_transformers():
-            return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except CANNOT_LOAD as error:
-        raise CheckpointError(
-            f"the tokenizer cannot be loaded: {error}", where=folder, remedy=AGAIN
-        ) from None
+    with loading("the tokenizer cannot be loaded", folder, AGAIN), quiet_transformers():
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)

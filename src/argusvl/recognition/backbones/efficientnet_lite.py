@@ -16,8 +16,7 @@ from argusvl.core.errors import ModelError
 from argusvl.core.files import user_path
 from argusvl.core.precision import full_precision
 from argusvl.networks.efficientnet_lite import DIMENSION, LAYOUT, MEAN, STD, load_network, packaged_weights
-from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.backbones.frozen import FrozenBackbone, weights_sha256
 
 NAME = "efficientnet-lite0"
 
@@ -46,20 +45,16 @@ class EfficientNetLite0Backbone(FrozenBackbone):
             size_hw=(CROP_PX, CROP_PX),
             decode_side_px=RESIZE_PX,
             device=device,
-            fingerprint=BackboneFingerprint(
-                backbone=NAME,
-                weights_sha256=weights_sha256([file]),
-                preprocessing={
-                    "resize_shorter_side_px": RESIZE_PX,
-                    "filter": "bilinear",
-                    "centre_crop_px": CROP_PX,
-                    "mean": list(MEAN),
-                    "std": list(STD),
-                },
-                pooling="mean over the places of the last feature map",
-                dtype="float32",
-                libraries=library_versions("pillow", "torch"),
-            ),
+            weights_sha256=weights_sha256([file]),
+            preprocessing={
+                "resize_shorter_side_px": RESIZE_PX,
+                "filter": "bilinear",
+                "centre_crop_px": CROP_PX,
+                "mean": list(MEAN),
+                "std": list(STD),
+            },
+            pooling="mean over the places of the last feature map",
+            libraries=("pillow", "torch"),
         )
         self._network = load_network(file).fold_norms().to(device)
 

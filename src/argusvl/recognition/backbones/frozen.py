@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,6 +19,7 @@ from torch import Tensor
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.files import open_file
 from argusvl.core.precision import full_precision
+from argusvl.core.wording import first_line
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 CANNOT_LOAD = (
@@ -25,14 +28,22 @@ CANNOT_LOAD = (
 )
 """What libraries raise for weights and descriptions that are damaged or of another model."""
 
-_CHUNK_BYTES = 1 << 20
+
+@contextlib.contextmanager
+def loading(what: str, where: object, remedy: str) -> Iterator[None]:
+    """Tells what a library raises inside as a ``CheckpointError``: what is wrong, and the first line of why."""
+    try:
+        yield
+    except CANNOT_LOAD as error:
+        raise CheckpointError(f"{what}: {first_line(error)}", where=where, remedy=remedy) from None
 
 
 class FrozenBackbone(ABC):
     """The common part of our backbones; a subclass says how pictures become pixels and pixels become vectors.
 
     The attributes are those of :class:`~argusvl.recognition.backbones.protocol.Backbone`, and ``size_hw``, height and
-    width of the input.
+    width of the input. The fingerprint has the versions of ``libraries``, and what is given as in
+    :class:`~argusvl.recognition.backbones.protocol.BackboneFingerprint`.
     """
 
     def __init__(
@@ -43,14 +54,24 @@ class FrozenBackbone(ABC):
         size_hw: tuple[int, int],
         decode_side_px: int,
         device: torch.device,
-        fingerprint: BackboneFingerprint,
+        weights_sha256: str,
+        preprocessing: Mapping[str, Any],
+        pooling: str,
+        libraries: Sequence[str],
     ) -> None:
         self.name = name
         self.dimension = dimension
         self.size_hw = size_hw
         self.decode_side_px = decode_side_px
         self.device = device
-        self.fingerprint = fingerprint
+        self.fingerprint = BackboneFingerprint(
+            backbone=name,
+            weights_sha256=weights_sha256,
+            preprocessing=preprocessing,
+            pooling=pooling,
+            dtype="float32",
+            libraries=library_versions(*libraries),
+        )
 
     @abstractmethod
     def _pixels(self, image: Image.Image) -> Tensor:
@@ -102,8 +123,7 @@ def weights_sha256(files: Iterable[Path]) -> str:
     for file in sorted(files, key=lambda f: f.name):
         try:
             with open_file(file) as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
+                hashlib.file_digest(stream, lambda: digest)
         except OSError as error:
             raise CheckpointError(
                 f"the weights cannot be read: {error.strerror}",

@@ -28,7 +28,7 @@ from argusvl.core.errors import CheckpointError
 from argusvl.core.files import path_inside, read_json, read_json_object, user_path
 from argusvl.core.weight_files import check_finite, safetensors_names
 from argusvl.core.wording import first_line, listed
-from argusvl.recognition.backbones.frozen import CANNOT_LOAD
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD, loading
 
 CONFIG = "config.json"
 PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
@@ -87,9 +87,7 @@ def weight_files(folder: Path) -> list[Path]:
         try:
             names = sorted(set(read_json(index)["weight_map"].values()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"is damaged: {error}", where=index, remedy="copy the whole model folder again"
-            ) from None
+            raise CheckpointError(f"is damaged: {error}", where=index, remedy=AGAIN) from None
         files = [path_inside(folder, name, stated_in=index) for name in names]
     elif (folder / PICKLED).is_file():
         return [folder / PICKLED]
@@ -101,9 +99,7 @@ def weight_files(folder: Path) -> list[Path]:
         )
     for file in files:
         if not file.is_file():
-            raise CheckpointError(
-                f"is missing; {INDEX} lists it", where=file, remedy="copy the whole model folder again"
-            )
+            raise CheckpointError(f"is missing; {INDEX} lists it", where=file, remedy=AGAIN)
         safetensors_names(file)
     return files
 
@@ -159,11 +155,8 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
             where=file,
             remedy=f"give a model of the same kind as {like}",
         )
-    try:
-        with quiet_transformers():
-            return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except CANNOT_LOAD as error:
-        raise CheckpointError(f"is damaged: {error}", where=file, remedy=AGAIN) from None
+    with loading("is damaged", file, AGAIN), quiet_transformers():
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
 def image_processor(folder: Path) -> Any:
@@ -194,13 +187,11 @@ def fixed_size(processor: Any, folder: Path) -> tuple[int, int]:
         CheckpointError: The processor fails, or what comes out depends on what goes in.
     """
     file = folder / PREPROCESSOR[0]
-    try:
+    with loading("cannot prepare a picture", file, AGAIN):
         first, second = (
             tuple(processor(images=Image.new("RGB", size), return_tensors="pt")["pixel_values"].shape[2:])
             for size in ((70, 50), (40, 90))
         )
-    except CANNOT_LOAD as error:
-        raise CheckpointError(f"cannot prepare a picture: {error}", where=file, remedy=AGAIN) from None
     if first != second:
         raise CheckpointError(
             f"makes pictures of no fixed size: {first[0]}×{first[1]}, {second[0]}×{second[1]}",
@@ -233,18 +224,15 @@ def load_network(
         CheckpointError: A weight is missing, not finite or of another shape, or the file holds others of this part.
     """
     answer: Any
-    try:
-        with quiet_transformers():
-            answer = network.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, by name; transformers would name nothing
-            )
-    except CANNOT_LOAD as error:
-        raise CheckpointError(f"the weights cannot be loaded: {error}", where=folder, remedy=AGAIN) from None
+    with loading("the weights cannot be loaded", folder, AGAIN), quiet_transformers():
+        answer = network.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name; transformers would name nothing
+        )
     loaded, report = answer
     wrong = {
         "missing": sorted(report["missing_keys"]),

@@ -20,9 +20,7 @@ from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path
 from argusvl.core.weight_files import load_pickled, load_safetensors, state_differences
-from argusvl.core.wording import first_line
-from argusvl.recognition.backbones.frozen import CANNOT_LOAD, FrozenBackbone, library_versions
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.backbones.frozen import FrozenBackbone, loading
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Where the checkpoints of common training programs keep the parameters, the averaged ones first."""
@@ -58,21 +56,16 @@ class TimmBackbone(FrozenBackbone):
         _, height, width = data["input_size"]
         with torch.inference_mode():
             dimension = network(torch.zeros(1, 3, height, width)).shape[1]
-        name = f"timm:{model}"
         super().__init__(
-            name=name,
+            name=f"timm:{model}",
             dimension=dimension,
             size_hw=(height, width),
             decode_side_px=math.ceil(max(height, width) / data["crop_pct"]),
             device=device,
-            fingerprint=BackboneFingerprint(
-                backbone=name,
-                weights_sha256=_state_sha256(network),
-                preprocessing=json.loads(json.dumps(data)),
-                pooling="the model's own, before its classifier",
-                dtype="float32",
-                libraries=library_versions("pillow", "timm", "torch", "torchvision"),
-            ),
+            weights_sha256=_state_sha256(network),
+            preprocessing=json.loads(json.dumps(data)),
+            pooling="the model's own, before its classifier",
+            libraries=("pillow", "timm", "torch", "torchvision"),
         )
         self._network = network.to(device)
 
@@ -86,15 +79,10 @@ class TimmBackbone(FrozenBackbone):
 
 
 def _published(timm: Any, model: str) -> Any:
-    # With its classifier: asked for a model without one, timm would not insist that all weights fit.
-    try:
+    remedy = f"fetch the file where there is a network, and give timm:{model}:FILE"
+    with loading("timm has no weights for it", f"timm:{model}", remedy):
+        # With its classifier: asked for a model without one, timm would not insist that all weights fit.
         return timm.create_model(model, pretrained=True)
-    except CANNOT_LOAD as error:
-        raise CheckpointError(
-            f"timm has no weights for it: {first_line(error)}",
-            where=f"timm:{model}",
-            remedy=f"fetch the file where there is a network, and give timm:{model}:FILE",
-        ) from None
 
 
 def _from_file(timm: Any, model: str, file: Path) -> Any:
@@ -115,17 +103,9 @@ def _from_file(timm: Any, model: str, file: Path) -> Any:
 
 def _read_state(file: Path) -> dict[str, Tensor]:
     """The parameters of a file by their names, in float32 where they are floats."""
-    try:
-        if file.suffix == ".safetensors":
-            state: Any = load_safetensors(file)
-        else:
-            state = load_pickled(file)
-    except CANNOT_LOAD as error:
-        raise CheckpointError(
-            f"the weights cannot be read: {first_line(error)}",
-            where=file,
-            remedy="give a safetensors file, or a state dict that torch.load reads with weights_only=True",
-        ) from None
+    remedy = "give a safetensors file, or a state dict that torch.load reads with weights_only=True"
+    with loading("the weights cannot be read", file, remedy):
+        state: Any = load_safetensors(file) if file.suffix == ".safetensors" else load_pickled(file)
     for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]

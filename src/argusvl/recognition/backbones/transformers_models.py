@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from argusvl.core.errors import CheckpointError
-from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
+from argusvl.recognition.backbones.frozen import FrozenBackbone, weights_sha256
 from argusvl.recognition.backbones.hub import (
     CONFIG,
     PREPROCESSOR,
@@ -34,7 +34,6 @@ from argusvl.recognition.backbones.hub import (
     resized_side,
     weight_files,
 )
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 
 @dataclass(frozen=True)
@@ -124,14 +123,10 @@ class TransformersBackbone(FrozenBackbone):
             size_hw=(height, width),
             decode_side_px=resized_side(self._processor),
             device=device,
-            fingerprint=BackboneFingerprint(
-                backbone=name,
-                weights_sha256=weights_sha256(files),
-                preprocessing=json.loads(self._processor.to_json_string()),
-                pooling=family.pooling,
-                dtype="float32",
-                libraries=library_versions("numpy", "pillow", "torch", "transformers"),
-            ),
+            weights_sha256=weights_sha256(files),
+            preprocessing=json.loads(self._processor.to_json_string()),
+            pooling=family.pooling,
+            libraries=("numpy", "pillow", "torch", "transformers"),
         )
 
     def _pixels(self, image: Image.Image) -> Tensor:

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, Florence2ForConditionalGeneration, Flore
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
-from argusvl.recognition.backbones.frozen import CANNOT_LOAD, library_versions, weights_sha256
+from argusvl.recognition.backbones.frozen import library_versions, loading, weights_sha256
 from argusvl.recognition.backbones.hub import (
     CONFIG,
     image_processor,
@@ -78,16 +78,10 @@ def _folder(source: str | Path) -> Path:
 def _processor(folder: Path) -> Florence2Processor:
     """Image processor and tokenizer put together: asking for the whole would choose an image processor by itself."""
     pixels = image_processor(folder)
-    try:
-        with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            return Florence2Processor(pixels, tokenizer)
-    except CANNOT_LOAD as error:
-        raise CheckpointError(
-            f"the tokenizer or the image processor is not Florence-2's: {str(error).splitlines()[0]}",
-            where=folder,
-            remedy=_REMEDY,
-        ) from None
+    wrong = "the tokenizer or the image processor is not Florence-2's"
+    with loading(wrong, folder, _REMEDY), quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return Florence2Processor(pixels, tokenizer)
 
 
 @dataclass(frozen=True, slots=True)
