@@ -1,14 +1,20 @@
-"""The folder that a command fills: nothing of others lies in it, and one process writes into it at a time."""
+"""The folder that a command fills: a header says what it is, nothing of others lies in it, and one process writes into
+it at a time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_write, lock_file, open_to_append
+from argusvl.core.files import cannot_write, lock_file, open_to_append, read_json_object
+from argusvl.core.schemas import checked
 from argusvl.core.wording import listed
+
+S = TypeVar("S")
 
 
 class StoreBusyError(DataError):
@@ -18,6 +24,35 @@ class StoreBusyError(DataError):
         super().__init__(
             "another process is writing into this store", where=folder, remedy="wait until it has ended"
         )
+
+
+def read_header(
+    file: Path, schema: type[S], version: int, *, what: str, make: str, remedy: str, **beside: Any
+) -> S:
+    """What the header of a folder says.
+
+    Args:
+        file: The header: an object with ``format``, the version of the format.
+        schema: What it holds, with what is known ``beside`` it.
+        version: Which is read here.
+        what: The folder is, and
+        make: What makes one, for messages.
+        remedy: What to do about a header that is damaged or of another version.
+        beside: Fields of the schema that the file does not hold.
+
+    Raises:
+        DataError: There is no such file, it is damaged, or it is of another version of the format.
+    """
+    if not file.is_file():
+        raise DataError(f"not {what}: there is no {file.name}", where=file.parent, remedy=f"make one: {make}")
+    values = read_json_object(file, remedy=remedy, error=DataError)
+    if values.get("format", version) != version:
+        raise DataError(
+            f"the format of the folder is {values['format']}, this Argus reads {version}",
+            where=file,
+            remedy=f"use the version of Argus that made it, or {remedy}",
+        )
+    return checked(values | beside, schema, file, remedy=remedy, error=DataError)
 
 
 def refuse_other_files(folder: Path, header: str, is_beginning: Callable[[Path], bool]) -> None:

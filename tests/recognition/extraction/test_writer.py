@@ -242,7 +242,7 @@ def test_other_plans_are_refused_by_name(tmp_path: Path) -> None:
         (lambda f: swap_lines(f / "ledger.jsonl"), "line 1"),
         (lambda f: (f / "ledger.jsonl").write_bytes(b"{}\n" + (f / "ledger.jsonl").read_bytes()), "line 1"),
         (lambda f: (f / "store.json").write_text("{"), "store.json"),
-        (lambda f: (f / "store.json").write_text('{"format": 9}'), "format 9"),
+        (lambda f: (f / "store.json").write_text('{"format": 9}'), "is 9, this Argus reads 1"),
         (lambda f: (f / "inputs.jsonl").unlink(), "inputs.jsonl"),
     ],
 )

@@ -123,7 +123,7 @@ def test_what_is_no_index_or_cannot_be_indexed(index: LanceIndex, tmp_path: Path
         LanceIndex(tmp_path)
     facts = json.loads((index.folder / "index.json").read_text())
     (tmp_path / "index.json").write_text(json.dumps(facts | {"format": 9}))
-    with pytest.raises(DataError, match="format 9"):
+    with pytest.raises(DataError, match="is 9, this Argus reads 2"):
         LanceIndex(tmp_path)
     wrong = np.ones((9, 4), np.float32)
     wrong[6] = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 from argusvl.core.errors import DataError
 from argusvl.core.wording import flat
@@ -24,21 +24,11 @@ class StoreFingerprint:
     lane: Lane
     decoder: Mapping[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        backbone = BackboneFingerprint(**values["backbone"])
-        return cls(backbone=backbone, lane=values["lane"], decoder=values["decoder"])
-
 
 def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
     """What a store of this backbone's vectors says, in the very values that its file gives back."""
-    values = asdict(StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane)))
-    return StoreFingerprint.from_dict(json.loads(json.dumps(values)))
+    values = json.loads(json.dumps(asdict(backbone.fingerprint)))
+    return StoreFingerprint(BackboneFingerprint(**values), lane, decoder_versions(lane))
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ def require_same_fingerprint(
         )
         require_same({"views": there}, {"views": now}, where, remedy=remedy or fitting)
     fitting = "use what the store was made with, or extract into another folder"
-    require_same(stored.to_dict(), wanted.to_dict(), where, remedy=remedy or fitting)
+    require_same(asdict(stored), asdict(wanted), where, remedy=remedy or fitting)
 
 
 def require_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: object, *, remedy: str) -> None:

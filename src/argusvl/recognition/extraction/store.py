@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_json
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint, require_same_fingerprint
 from argusvl.recognition.extraction.shards import REMEDY, Rows, count_rows, read_shard, shard_file
 from argusvl.recognition.ledger import Entry, read_ledger
+from argusvl.recognition.output_folder import read_header
 
 FORMAT = 1
 HEADER, INPUTS, LEDGER, SHARDS = "store.json", "inputs.jsonl", "ledger.jsonl", "shards"
@@ -61,17 +61,12 @@ class Header:
     @property
     def fingerprint_sha256(self) -> str:
         """Digest of the fingerprint, which each shard carries."""
-        text = json.dumps(self.fingerprint.to_dict(), sort_keys=True)
+        text = json.dumps(asdict(self.fingerprint), sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def text(self) -> str:
         """The file's content."""
-        values = {
-            **vars(self),
-            "format": FORMAT,
-            "fingerprint": self.fingerprint.to_dict(),
-            "plan": asdict(self.plan),
-        }
+        values = asdict(self) | {"format": FORMAT}
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -81,28 +76,8 @@ class Header:
         Raises:
             DataError: The folder is no store, its header is damaged, or it is of another version of the format.
         """
-        file = folder / HEADER
-        try:
-            values: dict[str, Any] = read_json(file)
-            if values["format"] != FORMAT:
-                raise DataError(
-                    f"the store has the format {values['format']}, this Argus reads {FORMAT}",
-                    where=folder,
-                    remedy="use the version of Argus that made it, or extract into another folder",
-                )
-            return cls(
-                StoreFingerprint.from_dict(values["fingerprint"]),
-                Plan(**values["plan"]),
-                *(values[name] for name in ("dimension", "inputs", "inputs_sha256")),
-            )
-        except OSError as error:
-            raise DataError(
-                f"not a store of vectors: {HEADER} cannot be read ({error.strerror})",
-                where=folder,
-                remedy="make one with argus recognize extract IMAGES --out STORE --backbone NAME",
-            ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"damaged: {error!r:.80}", where=file, remedy=REMEDY) from None
+        make = "argus recognize extract IMAGES --out STORE --backbone NAME"
+        return read_header(folder / HEADER, cls, FORMAT, what="a store of vectors", make=make, remedy=REMEDY)
 
 
 class EmbeddingStore:

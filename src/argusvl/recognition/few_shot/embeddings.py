@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def embed_pictures(
             where=files[0] if files else None,
             remedy="check the files and their permissions",
         )
-    shelf = cache / digest_of_texts([json.dumps(fingerprint_of(backbone, lane).to_dict(), sort_keys=True)])
+    shelf = cache / digest_of_texts([json.dumps(asdict(fingerprint_of(backbone, lane)), sort_keys=True)])
     store = content_store(digests, shelf, backbone, lane=lane, workers=workers, progress=progress)
     try:
         _, vectors = store.vectors()
@@ -219,7 +219,7 @@ def query_vectors(
     sources = images[0] if len(images) == 1 else images
     listing = find_images(sources)
     names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
-    key = digest_of_texts([repr(fingerprint_of(backbone, lane).to_dict()), *names])
+    key = digest_of_texts([repr(asdict(fingerprint_of(backbone, lane))), *names])
     folder = cache / "queries" / key
     older = folder.with_name(f"{folder.name}.old")
     if older.is_dir() and not folder.exists():

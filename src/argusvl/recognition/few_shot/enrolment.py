@@ -17,12 +17,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.files import path_inside, write_text_atomically
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
@@ -37,7 +37,7 @@ from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, read
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
-from argusvl.recognition.output_folder import only_writer, refuse_other_files
+from argusvl.recognition.output_folder import only_writer, read_header, refuse_other_files
 
 FORMAT = 1
 HEADER, PARTS, LOCK = "support.json", "parts", "support.lock"
@@ -49,8 +49,7 @@ _UNFINISHED = f".{HEADER}.*.part"
 """A header that was being written when the process was killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A picture of a class.
 
     Attributes:
@@ -110,38 +109,15 @@ class SupportStore:
         Raises:
             DataError: The folder is not a support store, or its header is damaged.
         """
-        file = folder / HEADER
-        try:
-            values: dict[str, Any] = read_json(file)
-            if values["format"] != FORMAT:
-                raise DataError(
-                    f"the support store has the format {values['format']}, this Argus reads {FORMAT}",
-                    where=folder,
-                    remedy="use the version of Argus that made it, or enrol again",
-                )
-            return cls(
-                folder=folder,
-                backbone=values["backbone"],
-                views=values["views"],
-                fingerprint=StoreFingerprint.from_dict(values["fingerprint"]),
-                classes={
-                    label: tuple(Example(*entry) for entry in entries)
-                    for label, entries in values["classes"].items()
-                },
-            )
-        except OSError as error:
-            raise DataError(
-                f"not a support store: {HEADER} cannot be read ({error.strerror})",
-                where=folder,
-                remedy="make one with argus recognize enroll STORE EXAMPLES",
-            ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"damaged: {error!r:.80}", where=file, remedy=_REMEDY) from None
+        make = "argus recognize enroll STORE EXAMPLES"
+        return read_header(
+            folder / HEADER, cls, FORMAT, what="a support store", make=make, remedy=_REMEDY, folder=folder
+        )
 
     @property
     def lane(self) -> Lane:
         """How pictures are decoded."""
-        return "scaled" if self.fingerprint.lane == "scaled" else "exact"
+        return self.fingerprint.lane
 
     def text(self) -> str:
         """What ``support.json`` holds."""
@@ -149,11 +125,8 @@ class SupportStore:
             "format": FORMAT,
             "backbone": self.backbone,
             "views": self.views,
-            "fingerprint": self.fingerprint.to_dict(),
-            "classes": {
-                label: [[e.path, e.sha256, e.part, e.row] for e in examples]
-                for label, examples in sorted(self.classes.items())
-            },
+            "fingerprint": asdict(self.fingerprint),
+            "classes": dict(sorted(self.classes.items())),
         }
         return json.dumps(values, indent=1) + "\n"  # ASCII: a name that is not UTF-8 is kept, too
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.extras import import_extra
-from argusvl.core.files import atomic_folder, read_json
+from argusvl.core.files import atomic_folder
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import first_line
 from argusvl.recognition.extraction.store import EmbeddingStore
@@ -31,11 +32,13 @@ from argusvl.recognition.few_shot.index import (
     blocks_of,
     check_queries,
 )
+from argusvl.recognition.output_folder import read_header
 
 RECALL = 0.99
 """Share of sampled vectors whose nearest other one must be found."""
 
 _TABLE, _FACTS = "vectors", "index.json"
+_REMEDY = "delete it and build it again"
 _FORMAT = 2
 _LINKS, _EFFORT_OF_BUILDING = 16, 100
 """Of a vector on each level, and candidates kept while its links are sought. At a million vectors, building takes six
@@ -53,6 +56,23 @@ _ROWS_A_BATCH = 4096
 _QUERIES_A_CALL = 1000
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the index's own file says of it; ``source`` tells the state of the store that it is of."""
+
+    rows: int
+    dimension: int
+    source: str | None
+    graphs: int
+    effort: int
+    recall: float
+
+    def write(self, folder: Path) -> None:
+        """Writes it into an index that is being made."""
+        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=2)
+        (folder / _FACTS).write_text(f"{text}\n", encoding="utf-8")
 
 
 class LanceIndex:
@@ -76,32 +96,26 @@ class LanceIndex:
     def __init__(self, folder: str | Path, store: EmbeddingStore | None = None) -> None:
         self.folder = Path(folder)
         lancedb = import_extra("lancedb")
+        facts = read_header(
+            self.folder / _FACTS,
+            _Facts,
+            _FORMAT,
+            what="an index of vectors",
+            make="LanceIndex.build",
+            remedy=_REMEDY,
+        )
+        self._rows = facts.rows
+        self.dimension, self.graphs = facts.dimension, facts.graphs
+        self.effort, self.recall = facts.effort, facts.recall
         try:
-            facts = read_json(self.folder / _FACTS)
-            if facts["format"] != _FORMAT:
-                raise DataError(
-                    f"the index has the format {facts['format']}, this Argus reads {_FORMAT}",
-                    where=self.folder,
-                    remedy="build it again",
-                )
-            self._rows: int = facts["rows"]
-            self._source: str | None = facts["source"]
-            self.dimension: int = facts["dimension"]
-            self.graphs: int = facts["graphs"]
-            self.effort: int = facts["effort"]
-            self.recall: float = facts["recall"]
             self._table = lancedb.connect(self.folder).open_table(_TABLE)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"not an index of vectors: {error}",
-                where=self.folder,
-                remedy="build it with LanceIndex.build",
-            ) from None
-        if store is not None and (len(store), _source_of(store)) != (self._rows, self._source):
+        except (OSError, ValueError) as error:
+            raise DataError(f"not an index of vectors: {error}", where=self.folder, remedy=_REMEDY) from None
+        if store is not None and (len(store), _source_of(store)) != (facts.rows, facts.source):
             raise DataError(
                 f"the index was built from another state than {store.folder} has now",
                 where=self.folder,
-                remedy="delete it and build it again",
+                remedy=_REMEDY,
             )
 
     @classmethod
@@ -127,15 +141,8 @@ class LanceIndex:
         schema = pa.schema(
             [pa.field("row", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dimension))]
         )
-        facts = {
-            "format": _FORMAT,
-            "rows": rows,
-            "dimension": dimension,
-            "source": _source_of(vectors) if isinstance(vectors, EmbeddingStore) else None,
-            "graphs": number,
-            "effort": _LEAST_EFFORT,
-            "recall": 0.0,
-        }
+        source = _source_of(vectors) if isinstance(vectors, EmbeddingStore) else None
+        facts = _Facts(rows, dimension, source, number, _LEAST_EFFORT, 0.0)
         failures: list[ArgusError] = []
         with atomic_folder(folder) as made:
             data = pa.RecordBatchReader.from_batches(schema, _batches(vectors, schema, failures))
@@ -157,9 +164,9 @@ class LanceIndex:
                     where=folder,
                     remedy="check the disk and build it again; what was there before is unchanged",
                 ) from error
-            (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            facts["effort"], facts["recall"] = cls(made)._least_effort(vectors)
-            (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            facts.write(made)
+            effort, recall = cls(made)._least_effort(vectors)
+            replace(facts, effort=effort, recall=recall).write(made)
         return cls(folder)
 
     def __len__(self) -> int:
