@@ -154,10 +154,10 @@ def largest_cosine(plain: CategoryFeatures, choice: tuple[str, ...], shots: int)
     found = []
     for seed in range(SEEDS):
         drawn = [
-            plain.support[label][draw(seed, plain.name, label, len(plain.support[label]), shots)]
+            plain.support[label].features[draw(seed, plain.name, label, len(plain.support[label]), shots)]
             for label in known
         ]
-        scores = (plain.queries @ centroids(np.concatenate(drawn), labels, len(known)).T).max(axis=1)
+        scores = (plain.queries.features @ centroids(np.concatenate(drawn), labels, len(known)).T).max(axis=1)
         found.append(auroc(scores[is_known], scores[~is_known]))
     return fmean(found)
 

@@ -21,7 +21,7 @@ from argusvl.recognition.few_shot.evaluation import (
     merged,
     refuse_known_queries,
 )
-from argusvl.recognition.few_shot.features import Evidence, FeatureMap, unit
+from argusvl.recognition.few_shot.features import Description, FeatureMap, unit
 from argusvl.recognition.few_shot.layout import Category, LayoutError, read_layout
 from argusvl.recognition.few_shot.measures import auroc
 
@@ -32,18 +32,15 @@ def category(
     rng = np.random.default_rng(len(name) + classes)
     centres = rng.normal(size=(classes + strangers, 10))
 
-    def around(k: int, number: int) -> np.ndarray:
-        return unit(centres[k] + spread * rng.normal(size=(number, 10)))
+    def around(*numbers: int, each: int) -> Description:
+        rows = [unit(centres[k] + spread * rng.normal(size=(each, 10))) for k in numbers]
+        return Description(*[np.concatenate(rows)] * 3)
 
     labels = [f"class {k}" for k in range(classes + strangers)]
-    support = {labels[k]: around(k, shots) for k in range(classes)}
-    queries = np.concatenate([around(k, 20) for k in range(classes + strangers)])
     return CategoryFeatures(
         name=name,
-        support=support,
-        support_evidence={label: Evidence(rows, rows) for label, rows in support.items()},
-        queries=queries,
-        query_evidence=Evidence(queries, queries),
+        support={labels[k]: around(k, each=shots) for k in range(classes)},
+        queries=around(*range(classes + strangers), each=20),
         truths=tuple(label for label in labels for _ in range(20)),
     )
 
@@ -80,9 +77,10 @@ def test_accuracy_is_what_the_draws_give() -> None:
     expected = []
     for seed in range(4):
         support = np.concatenate(
-            [data.support[label][draw(seed, "c", label, 8, 3)] for label in sorted(data.support)]
+            [data.support[label].features[draw(seed, "c", label, 8, 3)] for label in sorted(data.support)]
         )
-        scores = find_classifier("centroid").fit(support, np.repeat(np.arange(5), 3), 5)(data.queries)
+        fitted = find_classifier("centroid").fit(support, np.repeat(np.arange(5), 3), 5)
+        scores = fitted(data.queries.features)
         expected.append((scores.argmax(axis=1) == np.repeat(np.arange(5), 20)).mean())
     assert [r.category for r in rows] == ["c", None]
     for row in rows:
@@ -181,12 +179,7 @@ def test_an_impossible_protocol_is_refused(changes: dict[str, Any], said: str) -
 
 def test_unknown_classes_without_queries_are_refused() -> None:
     data = category()
-    known_only = replace(
-        data,
-        queries=data.queries[:60],
-        query_evidence=data.query_evidence[np.arange(60)],
-        truths=data.truths[:60],
-    )
+    known_only = replace(data, queries=data.queries[np.arange(60)], truths=data.truths[:60])
     with pytest.raises(ConfigError, match="no query is of an unknown class"):
         evaluate("b", [known_only], protocol(unknown=("class 4",)))
 

@@ -33,7 +33,7 @@ def without_logits(backbone: Any) -> Any:
 
 def test_plain_features_are_the_vectors_direction(few_shot: Any) -> None:
     vectors = np.random.default_rng(0).normal(size=(5, 24)).astype(np.float32)
-    found = FeatureMap("plain", few_shot.TinyNetwork())(vectors)
+    found = FeatureMap("plain", few_shot.TinyNetwork())(vectors).features
     assert np.allclose(found, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
     assert found.dtype == np.float64
 
@@ -41,7 +41,7 @@ def test_plain_features_are_the_vectors_direction(few_shot: Any) -> None:
 def test_rich_features_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
     backbone = with_views(few_shot.TinyNetwork(side=14), "four")
     feature_map = FeatureMap("rich", backbone)
-    found = feature_map(vectors)
+    found = feature_map(vectors).features
     assert feature_map.parts == ["vector", "logits"]
     assert np.allclose(np.linalg.norm(found, axis=1), 1)
     expected = np.zeros_like(found[0])
@@ -54,16 +54,15 @@ def test_rich_features_by_the_formula(few_shot: Any, vectors: np.ndarray) -> Non
     assert np.allclose(found[3], expected / np.linalg.norm(expected), atol=1e-6)
 
 
-def test_evidence_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
+def test_kinds_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
     network = few_shot.TinyNetwork(side=14)
     # Classes 0 to 5 are nearly the same, as are 6 to 11: two kinds.
     pair = torch.randn(24, 2, generator=torch.Generator().manual_seed(1))
     network.classifier = pair.repeat_interleave(6, dim=1) + 0.01 * network.classifier
     few_shot_views = with_views(network, "two")
-    found = FeatureMap("rich", few_shot_views).evidence(vectors[:, :48])
-    assert np.allclose(
-        found.vectors[3], FeatureMap("rich", without_logits(few_shot_views))(vectors[3:4, :48])[0]
-    )
+    found = FeatureMap("rich", few_shot_views)(vectors[:, :48])
+    alone = FeatureMap("rich", without_logits(few_shot_views))(vectors[3:4, :48])
+    assert np.allclose(found.vectors[3], alone.features[0])
     expected = np.zeros(2)
     for view in vectors[3, :48].reshape(2, 24).astype(np.float64):
         logits = view @ network.classifier.double().numpy()
@@ -74,22 +73,20 @@ def test_evidence_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "rich"])
-def test_evidence_of_a_network_without_classes_is_its_vectors(few_shot: Any, kind: str) -> None:
-    feature_map = FeatureMap(kind, without_logits(few_shot.TinyNetwork()))
+def test_of_a_network_without_classes_there_are_its_vectors(few_shot: Any, kind: str) -> None:
     vectors = np.random.default_rng(2).normal(size=(3, 24)).astype(np.float32)
-    found = feature_map.evidence(vectors)
-    assert np.array_equal(found.kinds, found.vectors)
-    assert np.allclose(found.vectors, feature_map(vectors))
+    found = FeatureMap(kind, without_logits(few_shot.TinyNetwork()))(vectors)
+    assert np.array_equal(found.kinds, found.vectors) and np.array_equal(found.vectors, found.features)
 
 
 def test_a_row_does_not_depend_on_the_others(few_shot: Any, vectors: np.ndarray) -> None:
     feature_map = FeatureMap("rich", with_views(few_shot.TinyNetwork(side=14), "four"))
-    assert np.allclose(feature_map(vectors)[2:5], feature_map(vectors[2:5]), atol=1e-12)
+    assert np.allclose(feature_map(vectors).features[2:5], feature_map(vectors[2:5]).features, atol=1e-12)
 
 
 def test_no_rows_give_no_rows(few_shot: Any) -> None:
     feature_map = FeatureMap("rich", few_shot.TinyNetwork())
-    assert feature_map(np.empty((0, 24), np.float32)).shape == (0, 36)
+    assert feature_map(np.empty((0, 24), np.float32)).features.shape == (0, 36)
 
 
 @pytest.mark.parametrize("kind", ["plain", "rich"])

@@ -7,16 +7,16 @@ import pytest
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import centroids
-from argusvl.recognition.few_shot.features import Evidence, unit
+from argusvl.recognition.few_shot.features import Description, unit
 from argusvl.recognition.few_shot.unknown import KnownScore, rehearse, score
 
 
-def same(rows: np.ndarray) -> Evidence:
+def same(rows: np.ndarray) -> Description:
     """Of a network without classes of its own."""
-    return Evidence(rows, rows)
+    return Description(rows, rows, rows)
 
 
-def around(rng: np.random.Generator, centres: np.ndarray, each: int, spread: float) -> Evidence:
+def around(rng: np.random.Generator, centres: np.ndarray, each: int, spread: float) -> Description:
     return same(directions(rng, centres, each, spread))
 
 
@@ -52,7 +52,8 @@ def test_the_probability_keeps_the_order_of_the_raw_score() -> None:
 def test_rehearsal_by_hand() -> None:
     rng = np.random.default_rng(1)
     labels = np.array([0, 0, 0, 1, 1, 2, 2])
-    support = Evidence(unit(rng.normal(size=(7, 5))), unit(rng.uniform(size=(7, 4))))
+    vectors, kinds = unit(rng.normal(size=(7, 5))), unit(rng.uniform(size=(7, 4)))
+    support = Description(vectors, vectors, kinds)
     known, unknown = rehearse(support, labels, 3)
     for n in range(7):
         rest, others = np.delete(np.arange(7), n), np.delete(np.arange(3), labels[n])
@@ -71,11 +72,9 @@ def test_both_parts_of_the_evidence_count() -> None:
     rng = np.random.default_rng(5)
     labels, kind, vector = np.repeat(np.arange(4), 5), np.eye(5), np.eye(6)
 
-    def pictures(kinds: np.ndarray, vectors: np.ndarray) -> Evidence:
-        return Evidence(
-            unit(vectors + 0.1 * rng.normal(size=vectors.shape)),
-            unit(kinds + 0.1 * rng.normal(size=kinds.shape)),
-        )
+    def pictures(kinds: np.ndarray, vectors: np.ndarray) -> Description:
+        near = unit(vectors + 0.1 * rng.normal(size=vectors.shape))
+        return Description(near, near, unit(kinds + 0.1 * rng.normal(size=kinds.shape)))
 
     fitted = KnownScore(pictures(kind[labels % 2], vector[labels]), labels, 4)
     known = fitted.raw(pictures(kind[labels % 2], vector[labels]))

@@ -85,13 +85,13 @@ class FewShotClassifier:
         self._features = FeatureMap(options.features, backbone)
         vectors, numbers, self.labels = store.vectors()
         self._class_of = store.class_of_content()
-        support, classes = self._features(vectors), len(self.labels)
+        seen, classes = self._features(vectors), len(self.labels)
         examples = np.bincount(numbers, minlength=classes)
         self.single = [label for label, count in zip(self.labels, examples, strict=True) if count == 1]
         fit = find_classifier(options.classifier).fit
-        self._scores = fit(support, numbers, classes)
-        self._known = KnownScore(self._features.evidence(vectors), numbers, classes)
-        held_out = held_out_scores(fit, support, numbers, classes)
+        self._scores = fit(seen.features, numbers, classes)
+        self._known = KnownScore(seen, numbers, classes)
+        held_out = held_out_scores(fit, seen.features, numbers, classes)
         self._limit = strangeness_limit(*held_out, options.coverage)
 
     @classmethod
@@ -121,8 +121,8 @@ class FewShotClassifier:
         the classes that hold the true one with the given coverage, if the picture is known. ``example_of`` stands
         where the picture is an example itself.
         """
-        scores = self._scores(self._features(rows.vectors))
-        known = self._known.probability(self._features.evidence(rows.vectors))
+        seen = self._features(rows.vectors)
+        scores, known = self._scores(seen.features), self._known.probability(seen)
         members = prediction_sets(scores, self._limit)
         ranked = np.sort(scores, axis=1)
         for n, (path, digest) in enumerate(zip(rows.paths, rows.digests, strict=True)):

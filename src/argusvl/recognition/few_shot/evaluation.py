@@ -19,7 +19,7 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import find_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded
-from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features, NameMap
+from argusvl.recognition.few_shot.features import Description, FeatureMap, Features, NameMap
 from argusvl.recognition.few_shot.layout import Category, LayoutError
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
@@ -89,19 +89,15 @@ class CategoryFeatures:
 
     Attributes:
         name: Of the category.
-        support: Class → ``[shots, F]``.
-        support_evidence: Class → the same pictures, for what is unknown.
-        queries: ``[M, F]``, those whose class is known to the data.
-        query_evidence: The same.
+        support: Class → its examples.
+        queries: ``M`` pictures, those whose class is known to the data.
         truths: ``[M]`` names of their classes.
         by_name: ``[M, classes]``, logits of the queries by the names of the sorted classes, where they are needed.
     """
 
     name: str
-    support: Mapping[str, Features]
-    support_evidence: Mapping[str, Evidence]
-    queries: Features
-    query_evidence: Evidence
+    support: Mapping[str, Description]
+    queries: Description
     truths: tuple[str, ...]
     by_name: Features | None = None
 
@@ -164,7 +160,7 @@ def make_features(
     def usable(files: Sequence[Path]) -> list[Path]:
         return [file for file in files if file in embedded.rows]
 
-    support, support_evidence = {}, {}
+    support = {}
     for label, examples in category.classes.items():
         files = usable(examples)
         if not files:
@@ -174,8 +170,7 @@ def make_features(
                 where=printable(examples[0]) if examples else printable(category.name),
                 remedy="replace the pictures, or remove the class",
             )
-        vectors = embedded.of(files)
-        support[label], support_evidence[label] = feature_map(vectors), feature_map.evidence(vectors)
+        support[label] = feature_map(embedded.of(files))
     labelled = [q for q in category.queries if q.path in embedded.rows and q.true_class is not None]
     if not any(q.true_class in support for q in labelled):
         raise LayoutError(
@@ -187,9 +182,7 @@ def make_features(
     return CategoryFeatures(
         name=category.name,
         support=support,
-        support_evidence=support_evidence,
         queries=feature_map(vectors),
-        query_evidence=feature_map.evidence(vectors),
         truths=tuple(q.true_class or "" for q in labelled),
         by_name=name_map(vectors, sorted(support)) if name_map is not None else None,
     )
@@ -280,17 +273,16 @@ def _by_examples(
         for label in known
     }
     numbers = np.repeat(np.arange(len(known)), shots)
-    support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
-    scores = find_classifier(protocol.classifier).fit(support, numbers, len(known))
+    support = Description.joined([category.support[label][rows] for label, rows in drawn.items()])
+    scores = find_classifier(protocol.classifier).fit(support.features, numbers, len(known))
     if not protocol.unknown:
         # Of a transductive classifier, queries that are of no known class would change the answers.
         is_known = np.array([truth in drawn for truth in category.truths])
         answers = np.full(len(is_known), -1)
-        answers[is_known] = scores(category.queries[is_known]).argmax(axis=1)
+        answers[is_known] = scores(category.queries.features[is_known]).argmax(axis=1)
         return answers, None
-    evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
-    known_score = KnownScore(evidence, numbers, len(known))
-    return scores(category.queries).argmax(axis=1), known_score.raw(category.query_evidence)
+    known_score = KnownScore(support, numbers, len(known))
+    return scores(category.queries.features).argmax(axis=1), known_score.raw(category.queries)
 
 
 def _by_names(

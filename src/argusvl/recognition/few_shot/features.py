@@ -7,9 +7,8 @@ channels from deciding alone; beside it stand the logits of the network's own cl
 is common: only what rises above their mean by one standard deviation, i.e. the classes that the picture is like. Each
 half has length one. Both are of the same weights, and nothing is learned from other pictures.
 
-Whether a picture is of a known class at all is decided from :class:`Evidence` instead: the vector apart, and what
-kind of thing it shows. A kind is a group of the network's own classes that are alike: another breed of dog is
-still a dog.
+Whether a picture is of a known class at all is decided from two other things: the vector apart, and what kind of thing
+it shows. A kind is a group of the network's own classes that are alike: another breed of dog is still a dog.
 """
 
 from __future__ import annotations
@@ -44,29 +43,37 @@ Features = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What tells whether pictures are of known classes; both parts have rows of length one.
+class Description:
+    """What pictures are recognised by; all three have rows of length one.
 
     Attributes:
-        vectors: ``[N, F]``.
+        features: ``[N, F]``, by which classes are told apart.
+        vectors: ``[N, D]``, by which, with the kinds, what is known is told from what is not.
         kinds: ``[N, G]``, how much of each kind of thing; the vectors once more where the network has no classes.
     """
 
+    features: Features
     vectors: Features
     kinds: Features
 
+    def __len__(self) -> int:
+        return len(self.features)
+
     def __getitem__(self, rows: NDArray[np.bool_ | np.int64]) -> Self:
-        return type(self)(self.vectors[rows], self.kinds[rows])
+        return type(self)(self.features[rows], self.vectors[rows], self.kinds[rows])
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """All rows, one part after the other."""
-        vectors, kinds = ([getattr(part, name) for part in parts] for name in ("vectors", "kinds"))
-        return cls(np.concatenate(vectors), np.concatenate(kinds))
+        return cls(
+            features=np.concatenate([part.features for part in parts]),
+            vectors=np.concatenate([part.vectors for part in parts]),
+            kinds=np.concatenate([part.kinds for part in parts]),
+        )
 
 
 class FeatureMap:
-    """Makes features of vectors.
+    """Describes pictures by their vectors.
 
     Args:
         kind: One of :data:`FEATURES`.
@@ -91,53 +98,37 @@ class FeatureMap:
         has_classes = self._kind == "rich" and isinstance(self._first, Classifying)
         return ["vector", "logits"] if has_classes else ["vector"]
 
-    def __call__(self, vectors: Vectors) -> Features:
-        """``[N, views · D]`` → ``[N, F]`` in float64, of length one.
+    def __call__(self, vectors: Vectors) -> Description:
+        """``[N, views · D]`` → what they are recognised by, in float64.
 
         Raises:
             ModelError: The vectors are of another length, or one is zero throughout.
         """
-        return np.concatenate([self._block(block) for block in self._blocks(vectors)])
-
-    def evidence(self, vectors: Vectors) -> Evidence:
-        """``[N, views · D]`` → what tells whether the pictures are of known classes.
-
-        Raises:
-            ModelError: The vectors are of another length, or one is zero throughout.
-        """
-        return Evidence.joined([self._evidence(block) for block in self._blocks(vectors)])
-
-    def _blocks(self, vectors: Vectors) -> list[Vectors]:
-        """Parts that begin at the same rows always: logits of a million pictures are not held at once."""
         wanted = self._views * self._first.dimension
         if vectors.ndim != 2 or vectors.shape[1] != wanted:
             raise ModelError(
                 f"features are made of vectors [N, {wanted}], got {list(vectors.shape)}",
                 remedy="use the backbone and the views that made the vectors",
             )
-        return [vectors[i : i + _BLOCK_ROWS] for i in range(0, max(1, len(vectors)), _BLOCK_ROWS)]
+        # Parts that begin at the same rows always: logits of a million pictures are not held at once.
+        starts = range(0, max(1, len(vectors)), _BLOCK_ROWS)
+        return Description.joined([self._block(vectors[i : i + _BLOCK_ROWS]) for i in starts])
 
-    def _block(self, vectors: Vectors) -> Features:
-        if self._kind == "plain":
-            return unit(vectors.astype(np.float64))
-        views = self._each_view(vectors)
-        halves = [_roots(views)]
-        if isinstance(self._first, Classifying):
-            halves.append(unit(self._above_the_rest(views)))
-        return self._mean_over_views(np.concatenate(halves, axis=1))
-
-    def _evidence(self, vectors: Vectors) -> Evidence:
+    def _block(self, vectors: Vectors) -> Description:
         if self._kind == "plain":
             alone = unit(vectors.astype(np.float64))
-            return Evidence(alone, alone)
-        views = self._each_view(vectors)
-        alone = self._mean_over_views(_roots(views))
+            return Description(alone, alone, alone)
+        views = vectors.reshape(len(vectors) * self._views, self._first.dimension)
+        roots = _roots(views)
+        alone = self._mean_over_views(roots)
         if not isinstance(self._first, Classifying):
-            return Evidence(alone, alone)
-        return Evidence(alone, self._mean_over_views(self._above_the_rest(views) @ self._kinds))
-
-    def _each_view(self, vectors: Vectors) -> Vectors:
-        return vectors.reshape(len(vectors) * self._views, self._first.dimension)
+            return Description(alone, alone, alone)
+        above = self._above_the_rest(views)
+        return Description(
+            features=self._mean_over_views(np.concatenate([roots, unit(above)], axis=1)),
+            vectors=alone,
+            kinds=self._mean_over_views(above @ self._kinds),
+        )
 
     def _mean_over_views(self, rows: Features) -> Features:
         """``[N · views, F]`` → ``[N, F]``, of length one; no view counts more than another."""

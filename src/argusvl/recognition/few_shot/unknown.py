@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import Labels, centroids
-from argusvl.recognition.few_shot.features import Evidence, Features
+from argusvl.recognition.few_shot.features import Description, Features
 
 UNKNOWN = "Unknown"
 """What a rejected picture is called."""
@@ -48,7 +48,7 @@ class KnownScore:
         DataError: There is one class of one example, from which nothing can be told.
     """
 
-    def __init__(self, support: Evidence, labels: Labels, classes: int) -> None:
+    def __init__(self, support: Description, labels: Labels, classes: int) -> None:
         self._vectors = centroids(support.vectors, labels, classes)
         self._kinds = centroids(support.kinds, labels, classes)
         known, unknown = rehearse(support, labels, classes)
@@ -59,11 +59,11 @@ class KnownScore:
             )
         self._middle, self._slope = _curve(known, unknown)
 
-    def raw(self, queries: Evidence) -> Scores:
+    def raw(self, queries: Description) -> Scores:
         """Of ``M`` pictures, ``[M]``: what the probability is made of, in the same order."""
         return score(queries.vectors @ self._vectors.T, queries.kinds @ self._kinds.T)
 
-    def probability(self, queries: Evidence) -> Scores:
+    def probability(self, queries: Description) -> Scores:
         """Of ``M`` pictures, ``[M]`` between 0 and 1, in the order of :meth:`raw`."""
         found: Scores = 1 / (
             1 + np.exp(np.clip(-self._slope * (self.raw(queries) - self._middle), -500, 500))
@@ -77,7 +77,7 @@ def score(vectors: Features, kinds: Features) -> Scores:
     return soft_maximum(kinds) + CONTRAST * stands_out
 
 
-def rehearse(support: Evidence, labels: Labels, classes: int) -> tuple[Scores, Scores]:
+def rehearse(support: Description, labels: Labels, classes: int) -> tuple[Scores, Scores]:
     """Raw scores of the examples, each left out of its class, and each with its whole class left out.
 
     Returns:
