@@ -37,9 +37,6 @@ from argusvl.recognition.output_folder import StoreBusyError
 CACHE_VARIABLE = "ARGUS_CACHE"
 """Environment variable that names another folder for the cache."""
 
-CHANGED = "it was changed while it was being read"
-"""Why a picture has no vector whose content was another when it was to be decoded."""
-
 _KEY_DIGITS = 16
 
 
@@ -113,13 +110,8 @@ def embed_pictures(
         shutil.rmtree(store.folder)
         store = content_store(digests, shelf, backbone, lane=lane, workers=workers, progress=progress)
         _, vectors = store.vectors()
-    row_of = {digest: row for row, digest in enumerate(store.digests())}
-    reasons = {entry.sha256: entry.reason for entry in store.quarantined}
-    for file, digest in digests.items():
-        if digest not in row_of:
-            quarantined[file] = reasons.get(digest) or CHANGED
-    rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
-    return Embedded(vectors, rows, digests, quarantined)
+    rows, without = rows_of_contents(store, digests)
+    return Embedded(vectors, rows, digests, quarantined | without)
 
 
 def read_contents(
@@ -185,6 +177,18 @@ def content_store(
     if older is not None and set(EmbeddingStore.open(older).digests()) <= by_content.keys():
         shutil.rmtree(older, ignore_errors=True)  # all of it is in the new one
     return store
+
+
+def rows_of_contents(
+    store: EmbeddingStore, digests: Mapping[Path, str]
+) -> tuple[dict[Path, int], dict[Path, str]]:
+    """The row of each file whose content has a vector in its store, and of the others why they have none."""
+    row_of = {digest: row for row, digest in enumerate(store.digests())}
+    reasons = {entry.sha256: entry.reason for entry in store.quarantined}
+    rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
+    # What is neither there nor quarantined had another content when it was to be decoded.
+    changed = "it was changed while it was being read"
+    return rows, {f: reasons.get(d) or changed for f, d in digests.items() if f not in rows}
 
 
 def query_vectors(

@@ -33,7 +33,7 @@ from argusvl.recognition.extraction.fingerprint import (
 )
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import Labels
-from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, read_contents
+from argusvl.recognition.few_shot.embeddings import content_store, read_contents, rows_of_contents
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
@@ -240,20 +240,16 @@ def enroll(
             contents = {file: digests[file] for file in new}
             parts = folder / PARTS
             store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
-            row_of = {digest: row for row, digest in enumerate(store.digests())}
+            rows, without = rows_of_contents(store, contents)
             classes = dict(before.classes)
-            for file, label in new.items():
-                if (row := row_of.get(digests[file])) is not None:
-                    example = Example(str(file.absolute()), digests[file], store.folder.name, row)
-                    classes[label] = (*classes.get(label, ()), example)
-                    enrolled += 1
-            after = replace(before, classes=classes)
+            for file, row in rows.items():
+                example = Example(str(file.absolute()), digests[file], store.folder.name, row)
+                classes[new[file]] = (*classes.get(new[file], ()), example)
+            after, enrolled = replace(before, classes=classes), len(rows)
             if enrolled:
                 _commit(after)
-        reasons = {entry.sha256: entry.reason for entry in store.quarantined}
-        for file, digest in digests.items():
-            if digest in reasons or (file in new and digest not in row_of):
-                quarantined[file] = reasons.get(digest) or CHANGED
+        unusable = {digests[file]: reason for file, reason in without.items()}
+        quarantined |= {file: unusable[digest] for file, digest in digests.items() if digest in unusable}
     return EnrolmentReport(
         inputs=len(files),
         enrolled=enrolled,

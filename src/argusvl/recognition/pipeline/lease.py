@@ -191,13 +191,19 @@ def _bytes_in_use(memory: _Memory) -> int:
 
 def _in_use(device: torch.device) -> tuple[int, int]:
     """RSS and allocated GPU memory, without what the allocators hold in reserve."""
-    on_device = 0
+    on_device = allocated_bytes(device)
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
-        on_device = torch.cuda.memory_allocated(device)
     give_back_free_blocks()
     return resident_bytes(), on_device
+
+
+def allocated_bytes(device: torch.device) -> int:
+    """Bytes that are allocated on a GPU when all that was asked of it is done; 0 on the CPU."""
+    if device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(device)
+    return torch.cuda.memory_allocated(device)
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

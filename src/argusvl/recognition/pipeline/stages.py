@@ -21,16 +21,16 @@ from typing import Any, Generic, TypeVar
 import torch
 from PIL import Image
 
+from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
-from argusvl.core.files import read_json, write_text_atomically
+from argusvl.core.files import cannot_write, read_json, write_text_atomically
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
-from argusvl.recognition.ledger import Entry, read_entry
+from argusvl.recognition.ledger import Entry, read_entry, read_ledger
 from argusvl.recognition.output_folder import only_writer, refuse_other_files
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
-from argusvl.recognition.pipeline.stage_file import StageFile
 
 M = TypeVar("M")
 
@@ -177,6 +177,66 @@ def run_stages(
     )
 
 
+class _StageFile:
+    """What one stage has written: a ledger with its results, ``1-caption.jsonl``.
+
+    Until the stage is finished the name ends in ``.part``. A batch is on the disk before the next begins; so whatever
+    cuts a run off, the whole batches are there and the rest can be cut away. What cannot be written is an
+    ``ArgusError``, a damaged line a ``DataError``.
+    """
+
+    def __init__(self, folder: Path, number: int, name: str) -> None:
+        self.name = name
+        self.lines = folder / f"{number}-{name}.jsonl"
+        self._part = self.lines.with_name(f"{self.lines.name}.part")
+        self._files: Appender | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stage is finished."""
+        return self.lines.is_file()
+
+    def read(self) -> Iterator[Entry]:
+        """The entries of a finished stage, in the order of the pictures."""
+        return (entry for entry, _ in read_ledger(self.lines))
+
+    def resume(self, batch_size: int, total: int) -> int:
+        """Opens the unfinished file for writing, cut back to whole batches; returns how many entries it holds."""
+        kept = end = 0
+        with self._writing():
+            self._files = Appender(self._part)
+            for number, (_, position) in enumerate(read_ledger(self._part), start=1):
+                if number % batch_size == 0 or number == total:
+                    kept, end = number, position
+            self._files.cut(end)
+        return kept
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Writes a batch; when this returns it is on the disk."""
+        assert self._files is not None
+        with self._writing():
+            self._files.append(b"".join(entry.line() for entry in entries))
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        with self._writing():
+            self.close()
+            self._part.replace(self.lines)
+
+    def close(self) -> None:
+        """Closes the file; it can be resumed."""
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self.lines, error, kept="the batches written before are whole") from error
+
+
 _Read = tuple[Entry, Picture | None]
 """A picture that was read, or its entry with the reason why it was not."""
 
@@ -192,7 +252,7 @@ class _StageRun:
         self._workers = workers
         self._progress = progress
         self._succeeded = self._failed = 0  # pictures that this run's model was given
-        files = [StageFile(out, number, stage.name) for number, stage in enumerate(stages, start=1)]
+        files = [_StageFile(out, number, stage.name) for number, stage in enumerate(stages, start=1)]
         *self._earlier, self.file = files
 
     def run(self, inputs: int, device: torch.device | str) -> StageReport:
@@ -299,7 +359,7 @@ class _StageRun:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
 
-def _passed(files: Sequence[StageFile]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def _passed(files: Sequence[_StageFile]) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Pictures with a result of every one of these stages, and the results; read from their files in step."""
     *before, (last, entries) = [(file, (e for e in file.read() if e.reason is None)) for file in files]
     for entry in entries:

@@ -13,6 +13,7 @@ from torch import Tensor
 from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.pipeline.lease import allocated_bytes
 from argusvl.recognition.verification.pictures import Pictures
 from argusvl.recognition.verification.verdict import Verdict, verdict
 
@@ -96,21 +97,13 @@ def _no_graph(backbone: Backbone, batch: Tensor) -> Verdict:
 
 def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether vectors are on the CPU at once, without a larger tensor that they are a part of."""
-    before = _on_device(backbone)
+    before = allocated_bytes(backbone.device)
     vectors = backbone.embed(batch)
     own, held = vectors.nbytes, vectors.untyped_storage().nbytes()
-    left = _on_device(backbone) - before
+    left = allocated_bytes(backbone.device) - before
     passed = vectors.device.type == "cpu" and held <= own and left <= 0
     figure = f"{len(vectors)} vectors on {vectors.device}, {held} bytes held for {own}"
     if backbone.device.type == "cuda":
         figure += f", {left} left on the GPU"
     values = {"device": str(vectors.device), "bytes": own, "bytes_held": held, "left_on_device": left}
     return verdict("vectors-held-elsewhere", passed, figure, values)
-
-
-def _on_device(backbone: Backbone) -> int:
-    """Bytes that are allocated on the backbone's GPU; 0 on the CPU."""
-    if backbone.device.type != "cuda":
-        return 0
-    torch.cuda.synchronize(backbone.device)
-    return torch.cuda.memory_allocated(backbone.device)
