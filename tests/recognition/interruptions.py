@@ -1,8 +1,12 @@
-"""What cuts writing off: a kill at a chosen line of the program, a full disk; and what it must leave as it is."""
+"""What cuts work off: a kill at a chosen line of the program, a full disk, anything at a chosen batch of a network; and
+what it must leave as it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -47,17 +51,39 @@ def in_child(action: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def failing_after(calls: int, error: OSError) -> Callable[..., Any]:
-    """``os.fsync`` of a disk that is full from some call on."""
-    left = calls
+def full_after(calls: int, real: Callable[[Any, bytes], object] | None = None) -> Callable[..., None]:
+    """``os.fsync`` of a disk that is full from some call on; with the real one, ``write_all``, which writes half."""
+    numbers = itertools.count()
 
-    def fsync(descriptor: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise error
+    def call(stream: Any, data: bytes = b"") -> None:
+        full = next(numbers) >= calls
+        if real is not None:
+            real(stream, data[: len(data) // 2] if full else data)
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    return fsync
+    return call
+
+
+def interrupted_by(action: Callable[[], object], network: Any, batch: int = 0) -> Any:
+    """The network; before it takes one of its batches something else happens."""
+    real, numbers = network.embed, itertools.count()
+
+    def embed(pixels: Any) -> Any:
+        if next(numbers) == batch:
+            action()
+        return real(pixels)
+
+    network.embed = embed
+    return network
+
+
+class StoppedError(Exception):
+    """Ends an extraction."""
+
+
+def stop() -> None:
+    raise StoppedError
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from samples import write_photos
 from torch import Tensor
 
 from argusvl.core.errors import DataError
@@ -101,15 +101,13 @@ def test_a_network_with_classes_is_judged_by_them(photos: Path, tiny: Any, viewe
     assert (answer, number) == ("first class", 30) and others <= 3
 
 
-def test_lanes_that_decode_alike_agree(
-    photos: Path, tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]
-) -> None:
+def test_lanes_that_decode_alike_agree(photos: Path, tmp_path: Path, tiny: Any) -> None:
     folder = Path(shutil.copytree(photos, tmp_path / "photos"))
     (folder / "damaged.jpg").write_bytes((folder / "000.jpg").read_bytes()[:-2000])
     (folder / "empty.jpg").touch()
     Image.new("RGB", (320, 240)).save(folder / "a.png")
     assert measured(tiny, folder)[2] == 30
-    small = make_photos(tmp_path / "small", 5)
+    small = write_photos(tmp_path / "small", 5)
     require_agreement(ByHash(tiny), small, names(small), progress=False)  # there is nothing to compare
 
 

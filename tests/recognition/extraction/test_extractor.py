@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interruptions import content
+from interruptions import StoppedError, content, interrupted_by, stop
 from PIL import Image
+from samples import TinyBackbone, passing, write_photos
 
 from argusvl.core import images
 from argusvl.core.errors import ArgusError, DataError, ModelError
@@ -28,33 +29,8 @@ from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.extraction.writer import EmbeddedBatch
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a power cut would show the difference."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def counts(report: ExtractionReport) -> tuple[int, int, int, int]:
     return report.inputs, report.embedded, report.quarantined, report.skipped
-
-
-class StoppedError(Exception):
-    """Ends an extraction after some batches."""
-
-
-def stop_after(backbone: Any, batches: int) -> Any:
-    """The same backbone; it gives up after so many batches."""
-    real = backbone.embed
-    left = [batches]
-
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
-        if left[0] == 0:
-            raise StoppedError
-        left[0] -= 1
-        return real(pixels)
-
-    backbone.embed = embed
-    return backbone
 
 
 def test_each_vector_is_that_of_its_image(photos: Path, tmp_path: Path, tiny: Any) -> None:
@@ -80,8 +56,8 @@ def test_the_bytes_are_those_of_any_workers_and_of_any_folder(
         assert content(tmp_path / f"{workers}") == content(tmp_path / "one")
 
 
-def test_duplicates_are_kept(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
-    photos = make_photos(tmp_path / "photos", 2)
+def test_duplicates_are_kept(tmp_path: Path, tiny: Any) -> None:
+    photos = write_photos(tmp_path / "photos", 2)
     (photos / "sub").mkdir()
     shutil.copyfile(photos / "000.png", photos / "sub" / "copy.png")
     extract(photos, tmp_path / "store", tiny)
@@ -93,9 +69,9 @@ def test_duplicates_are_kept(tmp_path: Path, tiny: Any, make_photos: Callable[..
 
 
 @pytest.fixture
-def strange(tmp_path: Path, make_photos: Callable[..., Path]) -> tuple[Path, set[str], dict[str, str]]:
+def strange(tmp_path: Path) -> tuple[Path, set[str], dict[str, str]]:
     """A folder of bad input: its root, the names that can be used, and the others with a part of their reasons."""
-    root = make_photos(tmp_path / "strange", 1)
+    root = write_photos(tmp_path / "strange", 1)
     picture = Image.open(root / "000.png")
     good, bad = {"000.png"}, {}
 
@@ -213,65 +189,56 @@ def test_huge_files_are_refused_unread(
     assert EmbeddingStore.open(tmp_path / "store").vectors()[1].shape == (0, 6)
 
 
-def test_ctrl_c_loses_nothing(photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]) -> None:
+def test_ctrl_c_loses_nothing(photos: Path, tmp_path: Path) -> None:
     threads = threading.active_count()
-    interrupted = make_tiny()
-    real, calls = interrupted.embed, []
-
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
-        calls.append(len(pixels))
-        if len(calls) == 3:
-            signal.raise_signal(signal.SIGINT)
-        result: torch.Tensor = real(pixels)
-        return result
-
-    interrupted.embed = embed
+    interrupted = interrupted_by(lambda: signal.raise_signal(signal.SIGINT), TinyBackbone(), batch=2)
     with pytest.raises(KeyboardInterrupt):
         extract(photos, tmp_path / "store", interrupted, batch_size=2, shard_rows=4, workers=1)
     assert threading.active_count() == threads
-    extract(photos, tmp_path / "whole", make_tiny(), batch_size=2, shard_rows=4)
-    assert extract(photos, tmp_path / "store", make_tiny()).skipped == 4
+    extract(photos, tmp_path / "whole", TinyBackbone(), batch_size=2, shard_rows=4)
+    assert extract(photos, tmp_path / "store", TinyBackbone()).skipped == 4
     assert content(tmp_path / "store") == content(tmp_path / "whole")
 
 
-def test_changed_images_are_named(photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]) -> None:
+def test_changed_images_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        extract(photos, tmp_path / "store", stop_after(make_tiny(), 3), batch_size=2, workers=1)
+        extract(photos, tmp_path / "store", interrupted_by(stop, TinyBackbone(), 3), batch_size=2, workers=1)
     kept = (photos / "001.png").read_bytes()
     shutil.copyfile(photos / "007.png", photos / "001.png")
     with pytest.raises(DataError, match=r"begun:\n  1 changed: '001.png'") as caught:
-        extract(photos, tmp_path / "store", make_tiny())
+        extract(photos, tmp_path / "store", TinyBackbone())
     assert "--reuse" in str(caught.value)
     (photos / "001.png").write_bytes(kept)
     (photos / "003.png").rename(photos / "new.png")
     with pytest.raises(DataError, match=r"1 added: 'new.png'\n  1 removed: '003.png'"):
-        extract(photos, tmp_path / "store", make_tiny())
+        extract(photos, tmp_path / "store", TinyBackbone())
     (photos / "new.png").rename(photos / "003.png")
-    assert extract(photos, tmp_path / "store", make_tiny()).skipped == 6
+    assert extract(photos, tmp_path / "store", TinyBackbone()).skipped == 6
 
 
-def test_a_changed_folder_reuses_vectors(photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]) -> None:
+def test_a_changed_folder_reuses_vectors(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        extract(photos, tmp_path / "old", stop_after(make_tiny(), 3), batch_size=2, shard_rows=4, workers=1)
+        stopped = interrupted_by(stop, TinyBackbone(), 3)
+        extract(photos, tmp_path / "old", stopped, batch_size=2, shard_rows=4, workers=1)
     (photos / "000a.png").write_bytes((photos / "002.png").read_bytes())  # a copy of one that is in a shard
     (photos / "004.png").write_bytes((photos / "009.png").read_bytes())  # mended
-    backbone = make_tiny()
+    backbone = TinyBackbone()
     report = extract(photos, tmp_path / "new", backbone, reuse=tmp_path / "old")
     assert counts(report) == (11, 6, 0, 5) and sum(backbone.batches) == 6
-    extract(photos, tmp_path / "fresh", make_tiny())
+    extract(photos, tmp_path / "fresh", TinyBackbone())
     (names, reused), (same, fresh) = (EmbeddingStore.open(tmp_path / n).vectors() for n in ("new", "fresh"))
     assert names == same
     np.testing.assert_allclose(reused, fresh, rtol=1e-5, atol=1e-6)
     with pytest.raises(DataError, match="the new store itself"):
-        extract(photos, tmp_path / "new", make_tiny(), reuse=tmp_path / "new")
+        extract(photos, tmp_path / "new", TinyBackbone(), reuse=tmp_path / "new")
     with pytest.raises(DataError, match="weights_sha256"):
-        extract(photos, tmp_path / "other", make_tiny(weights="b" * 64), reuse=tmp_path / "old")
+        extract(photos, tmp_path / "other", TinyBackbone(weights="b" * 64), reuse=tmp_path / "old")
 
 
-def test_another_backbone_is_refused(photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]) -> None:
-    extract(photos, tmp_path / "store", make_tiny())
+def test_another_backbone_or_another_plan_is_refused(photos: Path, tmp_path: Path) -> None:
+    extract(photos, tmp_path / "store", TinyBackbone())
     before = content(tmp_path / "store")
-    other = make_tiny(weights="b" * 64, libraries="2.0")
+    other = TinyBackbone(weights="b" * 64, libraries="2.0")
     with pytest.raises(DataError) as caught:
         extract(photos, tmp_path / "store", other, lane="scaled")
     said = str(caught.value)
@@ -279,19 +246,15 @@ def test_another_backbone_is_refused(photos: Path, tmp_path: Path, make_tiny: Ca
         assert f"\n  {field}: the store has " in said
     assert "preprocessing" not in said
     with pytest.raises(DataError, match="batch_size: the store has 4, now it is 16"):
-        extract(photos, tmp_path / "store", make_tiny(), batch_size=16)
+        extract(photos, tmp_path / "store", TinyBackbone(), batch_size=16)
+    with pytest.raises(DataError, match="a shard of 6 images is no multiple of a batch of 4"):
+        extract(photos, tmp_path / "store", TinyBackbone(), shard_rows=6)
     assert content(tmp_path / "store") == before
 
 
-def test_a_shard_must_hold_whole_batches(photos: Path, tmp_path: Path, tiny: Any) -> None:
-    with pytest.raises(DataError, match="no multiple"):
-        extract(photos, tmp_path / "store", tiny, batch_size=4, shard_rows=6)
-
-
 def test_a_vector_that_is_not_finite_is_quarantined(photos: Path, tmp_path: Path, tiny: Any) -> None:
-    real = tiny.embed
-    tiny.embed = lambda pixels: real(pixels) / (torch.arange(len(pixels)) != 1)[:, None]
-    report = extract(photos, tmp_path / "store", tiny, batch_size=10)
+    spoilt = passing(tiny, lambda vectors: vectors / (torch.arange(len(vectors)) != 1)[:, None])
+    report = extract(photos, tmp_path / "store", spoilt, batch_size=10)
     assert {(e.path, e.reason) for e in report.quarantined_entries} >= {
         ("001.png", "its vector is not finite")
     }
@@ -302,41 +265,36 @@ def test_a_vector_that_is_not_finite_is_quarantined(photos: Path, tmp_path: Path
 def test_a_backbone_that_breaks_its_word_is_an_error(
     photos: Path, tmp_path: Path, tiny: Any, wrong: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
-    real = tiny.embed
-    tiny.embed = lambda pixels: wrong(real(pixels))
     with pytest.raises(ModelError, match="tiny gave"):
-        extract(photos, tmp_path / "store", tiny)
+        extract(photos, tmp_path / "store", passing(tiny, wrong))
 
 
 def test_a_batch_that_does_not_fit_says_what_to_do(photos: Path, tmp_path: Path, tiny: Any) -> None:
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
+    def fail() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    tiny.embed = embed
     with pytest.raises(ArgusError, match="smaller --batch-size"):
-        extract(photos, tmp_path / "store", tiny)
+        extract(photos, tmp_path / "store", interrupted_by(fail, tiny))
 
 
 def test_no_graph_is_built_and_the_threads_are_as_before(photos: Path, tmp_path: Path, tiny: Any) -> None:
     tiny.matrix.requires_grad_(True)
-    real, seen = tiny.embed, []
+    seen = []
 
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
-        vectors: torch.Tensor = real(pixels)
+    def look(vectors: torch.Tensor) -> torch.Tensor:
         seen.append((torch.is_inference_mode_enabled(), vectors.requires_grad))
         return vectors
 
-    tiny.embed = embed
     threads = torch.get_num_threads()
-    extract(photos, tmp_path / "store", tiny)
+    extract(photos, tmp_path / "store", passing(tiny, look))
     assert set(seen) == {(True, False)}
     assert torch.get_num_threads() == threads
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_sigkill_at_random_moments(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
+def test_sigkill_at_random_moments(tmp_path: Path, tiny: Any) -> None:
     """With real signals, threads and buffers; benchmarks/extraction.py does it a hundred times."""
-    photos = make_photos(tmp_path / "photos", 120, corrupt=(3, 40, 41, 119))
+    photos = write_photos(tmp_path / "photos", 120, corrupt=(3, 40, 41, 119))
     began = time.perf_counter()
     extract(photos, tmp_path / "whole", tiny, batch_size=4, shard_rows=16, workers=2)
     takes = time.perf_counter() - began
@@ -380,20 +338,15 @@ def grows(folder: Path, out: Path, backbone: Any) -> str:
     return recorder.slopes(skip=128)["resident"].verdict()
 
 
-def test_memory_does_not_grow_and_a_leak_would_be_seen(
-    tmp_path: Path, make_tiny: Callable[..., Any], make_photos: Callable[..., Path]
-) -> None:
-    photos = make_photos(tmp_path / "photos", 4)
+def test_memory_does_not_grow_and_a_leak_would_be_seen(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 4)
     for number in range(4, 640):
         (photos / f"{number:04d}.png").hardlink_to(photos / f"{number % 4:03d}.png")
-    assert grows(photos, tmp_path / "flat", make_tiny()) == "flat"
-    leaking, kept = make_tiny(), []
-    real = leaking.embed
+    assert grows(photos, tmp_path / "flat", TinyBackbone()) == "flat"
+    kept = []
 
-    def embed(pixels: torch.Tensor) -> torch.Tensor:
-        kept.append(torch.ones(len(pixels), 16384))  # 64 KiB for each image
-        vectors: torch.Tensor = real(pixels)
+    def leak(vectors: torch.Tensor) -> torch.Tensor:
+        kept.append(torch.ones(len(vectors), 16384))  # 64 KiB for each image
         return vectors
 
-    leaking.embed = embed
-    assert grows(photos, tmp_path / "leak", leaking) == "grows"
+    assert grows(photos, tmp_path / "leak", passing(TinyBackbone(), leak)) == "grows"

@@ -4,14 +4,15 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from interruptions import content
+from interruptions import StoppedError, content, interrupted_by, stop
+from samples import write_photos
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.table import load_backbone
@@ -46,33 +47,22 @@ def load_other() -> Any:
 
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
-def test_ray_goes_on_to_equal_bytes(cluster: Any, tmp_path: Path, make_photos: Callable[..., Path]) -> None:
-    photos = make_photos(tmp_path / "photos", 13, corrupt=(2, 8))
+def test_ray_goes_on_to_equal_bytes(cluster: Any, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", 13, corrupt=(2, 8))
     shutil.copyfile(photos / "000.png", os.fsencode(photos) + b"/latin-\xe9\n.png")
     options: dict[str, Any] = {"batch_size": 2, "shard_rows": 4}
     local = extract(photos, tmp_path / "local", LOAD(), **options)
-
-    backbone, batches = LOAD(), []
-    real = backbone.embed
-
-    def embed(pixels: Any) -> Any:
-        batches.append(len(pixels))
-        if len(batches) == 2:
-            raise RuntimeError("stop")
-        return real(pixels)
-
-    backbone.embed = embed  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError, match="stop"):
-        extract(photos, tmp_path / "ray", backbone, **options, workers=1)
+    with pytest.raises(StoppedError):
+        extract(photos, tmp_path / "ray", interrupted_by(stop, LOAD(), 1), **options, workers=1)
     report = extract(photos, tmp_path / "ray", LOAD(), engine=RayEngine(LOAD, actors=1))
     assert (report.inputs, report.embedded, report.quarantined, report.skipped) == (14, 9, 3, 2)
     assert report.quarantined_entries == local.quarantined_entries
     assert content(tmp_path / "ray") == content(tmp_path / "local")
 
 
-def test_an_actor_with_another_backbone_is_refused(tmp_path: Path, make_photos: Callable[..., Path]) -> None:
+def test_an_actor_with_another_backbone_is_refused(tmp_path: Path) -> None:
     """The actor's own code, in this process: starting one more takes seconds."""
-    photos = make_photos(tmp_path / "photos", 2)
+    photos = write_photos(tmp_path / "photos", 2)
     header = plan_store(tmp_path / "store", LOAD(), find_images(photos), lane="exact")
     with pytest.raises(DataError, match=r"Ray actor on .*\n  backbone.weights_sha256: the store has"):
         _embedding(load_other, photos, header, None)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import random
 import shutil
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interruptions import content, failing_after, in_child, lines_run
+from interruptions import content, full_after, in_child, lines_run
 
 from argusvl.core import appending, files
 from argusvl.core.errors import ArgusError, DataError
@@ -59,12 +58,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole") / "store"
     make(folder)
     return content(folder)
-
-
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a power cut would show the difference."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(params=[0.0, 1e9], ids=["each-batch", "each-shard"])
@@ -157,8 +150,7 @@ def test_a_disk_that_fails_at_any_time_loses_nothing(
     tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     with monkeypatch.context() as patched:
-        full = failing_after(calls, OSError(errno.ENOSPC, "No space left on device"))
-        patched.setattr(os, "fsync", full)
+        patched.setattr(os, "fsync", full_after(calls))
         with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done") as caught:
             make(tmp_path / "store")
         assert "goes on" in str(caught.value)
@@ -172,18 +164,8 @@ def test_a_write_that_is_broken_off_in_the_middle_loses_nothing(
     tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """A part of the vectors or of the lines is on the disk; nothing may be appended behind it."""
-    left, real = calls, appending.write_all
-
-    def write(stream: Any, data: bytes) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            real(stream, data[: len(data) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(stream, data)
-
     with monkeypatch.context() as patched:
-        patched.setattr(appending, "write_all", write)
+        patched.setattr(appending, "write_all", full_after(calls, appending.write_all))
         with contextlib.suppress(ArgusError):
             make(tmp_path / "store")
     make(tmp_path / "store")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import TinyNetwork, make_category, picture, write
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.few_shot.classifiers import find_classifier
@@ -184,43 +185,43 @@ def test_unknown_classes_without_queries_are_refused() -> None:
         evaluate("b", [known_only], protocol(unknown=("class 4",)))
 
 
-def embedded_category(data: Path, few_shot: Any, tmp_path: Path) -> tuple[Category, Any]:
+def embedded_category(data: Path, tmp_path: Path) -> tuple[Category, Any]:
     (found,) = read_layout(data)
     files = [f for examples in found.classes.values() for f in examples] + [q.path for q in found.queries]
-    return found, embed_pictures(files, few_shot.TinyNetwork(), tmp_path / "cache", progress=False)
+    return found, embed_pictures(files, TinyNetwork(), tmp_path / "cache", progress=False)
 
 
-def test_an_example_of_two_classes_is_refused_by_name(data: Path, few_shot: Any, tmp_path: Path) -> None:
+def test_an_example_of_two_classes_is_refused_by_name(data: Path, tmp_path: Path) -> None:
     source = data / "fruit/2.support-set/Class_apple/shot2/a.png"
-    few_shot.write(data / "fruit/2.support-set/Class_plum/shot9/b.png", source.read_bytes())
+    write(data / "fruit/2.support-set/Class_plum/shot9/b.png", source.read_bytes())
     with pytest.raises(
         LayoutError, match=r"Class_plum/shot9/b\.png is also .*Class_apple/shot2/a\.png, of another"
     ):
-        refuse_known_queries(*embedded_category(data, few_shot, tmp_path))
+        refuse_known_queries(*embedded_category(data, tmp_path))
 
 
-def test_a_class_of_damaged_pictures_is_refused(data: Path, few_shot: Any, tmp_path: Path) -> None:
+def test_a_class_of_damaged_pictures_is_refused(data: Path, tmp_path: Path) -> None:
     for shot in (1, 2, 3, 4):
         (data / f"fruit/2.support-set/Class_apple/shot{shot}/a.png").write_bytes(b"")
-    found, embedded = embedded_category(data, few_shot, tmp_path)
+    found, embedded = embedded_category(data, tmp_path)
     with pytest.raises(LayoutError, match="no example of class apple can be used: .*0 bytes"):
-        make_features(found, embedded, FeatureMap("plain", few_shot.TinyNetwork()))
+        make_features(found, embedded, FeatureMap("plain", TinyNetwork()))
 
 
-def test_queries_of_no_class_cannot_be_measured(data: Path, few_shot: Any, tmp_path: Path) -> None:
+def test_queries_of_no_class_cannot_be_measured(data: Path, tmp_path: Path) -> None:
     for folder in (data / "fruit/6.preprocessed").iterdir():
         folder.rename(folder.with_name(f"other {folder.name}"))
-    found, embedded = embedded_category(data, few_shot, tmp_path)
+    found, embedded = embedded_category(data, tmp_path)
     with pytest.raises(LayoutError, match="no query is of a class that has examples"):
-        make_features(found, embedded, FeatureMap("plain", few_shot.TinyNetwork()))
+        make_features(found, embedded, FeatureMap("plain", TinyNetwork()))
 
 
-def test_categories_of_one_class_each_are_told_from_each_other(tmp_path: Path, few_shot: Any) -> None:
+def test_categories_of_one_class_each_are_told_from_each_other(tmp_path: Path) -> None:
     for name in ("cup", "dish"):
         for shot in (1, 2):
-            few_shot.write(tmp_path / f"{name}/2.support-set/shot{shot}/a.png", few_shot.picture(name, shot))
-        few_shot.write(tmp_path / f"{name}/6.preprocessed/q.png", few_shot.picture(name, 9))
-    few_shot.make_category(tmp_path)
+            write(tmp_path / f"{name}/2.support-set/shot{shot}/a.png", picture(name, shot))
+        write(tmp_path / f"{name}/6.preprocessed/q.png", picture(name, 9))
+    make_category(tmp_path)
     joint, fruit = sorted(merged(read_layout(tmp_path)), key=lambda c: c.name != "cup+dish")
     assert joint.name == "cup+dish" and fruit.name == "fruit"
     assert list(joint.classes) == ["cup", "dish"]

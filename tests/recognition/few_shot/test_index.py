@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from samples import write_photos
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.extraction.extractor import extract
@@ -110,8 +110,8 @@ def test_bounds_leave_the_answer_exact(order: str, flat: float, monkeypatch: pyt
     check(vectors, np.concatenate([queries.astype(np.float32), vectors[[300, 2899]]]), 7)
 
 
-def test_a_store_is_searched_by_shards(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
-    photos = make_photos(tmp_path / "photos", 20, corrupt=(4,))
+def test_a_store_is_searched_by_shards(tmp_path: Path, tiny: Any) -> None:
+    photos = write_photos(tmp_path / "photos", 20, corrupt=(4,))
     extract(photos, tmp_path / "store", tiny, batch_size=2, shard_rows=4)
     store = EmbeddingStore.open(tmp_path / "store")
     _, vectors = store.vectors()

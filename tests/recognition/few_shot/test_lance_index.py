@@ -4,13 +4,13 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from samples import write_photos
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.extraction.extractor import extract
@@ -99,12 +99,16 @@ def test_an_index_may_be_moved(index: LanceIndex, vectors: NDArray[np.float32], 
 
 
 def test_an_index_of_a_store_notices_another_store(
-    tmp_path: Path, tiny: Any, make_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = []
     for name, count in (("one", 12), ("two", 13)):
         extract(
-            make_photos(tmp_path / f"photos-{name}", count), tmp_path / name, tiny, batch_size=4, shard_rows=4
+            write_photos(tmp_path / f"photos-{name}", count),
+            tmp_path / name,
+            tiny,
+            batch_size=4,
+            shard_rows=4,
         )
         stores.append(EmbeddingStore.open(tmp_path / name))
     assert isinstance(index_for(stores[0]), ExactIndex)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import make_category, picture, write
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.few_shot import layout as layout_module
@@ -36,8 +37,8 @@ def everything(found: Measured) -> list[str]:
     return [json.dumps(found.to_dict()), *(form(found.rows) for form in FORMATS.values())]
 
 
-def test_the_bytes_are_the_same(data: Path, few_shot: Any, tmp_path: Path, tiny_backbone: list[Any]) -> None:
-    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
+def test_the_bytes_are_the_same(data: Path, tmp_path: Path, tiny_backbone: list[Any]) -> None:
+    make_category(data, "tools", {"saw": 3, "axe": 4})
     (data / QUERIES / "pear" / "q0.png").write_bytes(b"no picture")
     first = everything(measured(data))
     open_set = everything(measured(data, unknown=("pear",), category="fruit"))
@@ -68,12 +69,12 @@ def test_backbones_stand_side_by_side_and_one_does_not_change_the_other(data: Pa
     assert len(both.categories) == len(alone.categories) == 1
 
 
-def test_what_is_odd_is_noted_and_what_cannot_be_used_is_named(data: Path, few_shot: Any) -> None:
-    few_shot.write(data / SUPPORT / "Class_pear" / "shot9" / "a.png", few_shot.picture("pear", 9))
-    few_shot.write(data / QUERIES / "a.png", few_shot.picture("lemon", 1))
-    few_shot.write(data / QUERIES / "lemon" / "a.png", few_shot.picture("lemon", 2))
-    few_shot.write(data / QUERIES / "apple" / "zero\n.jpg", b"")
-    few_shot.write(data / QUERIES / "plum" / "cut.png", few_shot.picture("plum", 200)[:80])
+def test_what_is_odd_is_noted_and_what_cannot_be_used_is_named(data: Path) -> None:
+    write(data / SUPPORT / "Class_pear" / "shot9" / "a.png", picture("pear", 9))
+    write(data / QUERIES / "a.png", picture("lemon", 1))
+    write(data / QUERIES / "lemon" / "a.png", picture("lemon", 2))
+    write(data / QUERIES / "apple" / "zero\n.jpg", b"")
+    write(data / QUERIES / "plum" / "cut.png", picture("plum", 200)[:80])
     (data / QUERIES / "plum" / "loop.png").symlink_to("loop.png")
     (data / SUPPORT / "Class_apple" / "shot2" / "a.png").write_bytes(b"text")
     found = measured(data).to_dict()
@@ -96,15 +97,15 @@ def test_what_is_odd_is_noted_and_what_cannot_be_used_is_named(data: Path, few_s
         measured(data, shots=(4,))
 
 
-def test_one_category_is_measured_as_it_is_beside_others(data: Path, few_shot: Any) -> None:
-    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
+def test_one_category_is_measured_as_it_is_beside_others(data: Path) -> None:
+    make_category(data, "tools", {"saw": 3, "axe": 4})
     both = measured(data)
     assert [row.category for row in both.rows] == ["fruit"] * 2 + ["tools"] * 2 + [None] * 2
     assert measured(data, category="tools").rows[:2] == both.rows[2:4]
 
 
-def test_a_query_that_is_an_example_is_refused_by_name(data: Path, few_shot: Any) -> None:
-    few_shot.write(data / QUERIES / "pear" / "copy.png", few_shot.picture("apple", 2))
+def test_a_query_that_is_an_example_is_refused_by_name(data: Path) -> None:
+    write(data / QUERIES / "pear" / "copy.png", picture("apple", 2))
     with pytest.raises(
         LayoutError, match=r"pear/copy\.png is the example .*Class_apple/shot2/a\.png"
     ) as error:

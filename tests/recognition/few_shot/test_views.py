@@ -7,21 +7,22 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image, ImageOps
+from samples import TinyNetwork, opened, picture
 
 from argusvl.recognition.backbones.views import VIEWS, with_views
 
 
 @pytest.fixture
-def image(few_shot: Any) -> Image.Image:
-    return few_shot.opened(few_shot.picture("apple", 1, (40, 24)))
+def image() -> Image.Image:
+    return opened(picture("apple", 1, (40, 24)))
 
 
 def vector(backbone: Any, image: Image.Image) -> torch.Tensor:
     return backbone.embed(backbone.preprocess(image)[None])[0]
 
 
-def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.Image) -> None:
-    network = few_shot.TinyNetwork(side=14)
+def test_each_view_is_what_the_backbone_alone_gives(image: Image.Image) -> None:
+    network = TinyNetwork(side=14)
     small = network.at_side(10)
     mirrored = ImageOps.mirror(image)
     found = vector(with_views(network, "four"), image).reshape(4, -1)
@@ -34,9 +35,9 @@ def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.
     assert with_views(network, "one") is network
 
 
-def test_a_picture_has_the_same_vectors_in_any_company(few_shot: Any) -> None:
-    backbone = with_views(few_shot.TinyNetwork(side=14), "four")
-    pictures = [few_shot.opened(few_shot.picture(label, n)) for label in "ab" for n in range(3)]
+def test_a_picture_has_the_same_vectors_in_any_company() -> None:
+    backbone = with_views(TinyNetwork(side=14), "four")
+    pictures = [opened(picture(label, n)) for label in "ab" for n in range(3)]
     batch = torch.stack([backbone.preprocess(p) for p in pictures])
     together = backbone.embed(batch)
     assert together.shape == (6, backbone.dimension)
@@ -44,8 +45,8 @@ def test_a_picture_has_the_same_vectors_in_any_company(few_shot: Any) -> None:
         assert torch.equal(backbone.embed(batch[number : number + 1])[0], together[number])
 
 
-def test_a_backbone_of_one_size_gives_two_views(few_shot: Any, image: Image.Image) -> None:
-    network = few_shot.TinyNetwork()
+def test_a_backbone_of_one_size_gives_two_views(image: Image.Image) -> None:
+    network = TinyNetwork()
     plain = type("OneSize", (), dict(vars(network)))()
     plain.preprocess, plain.embed = network.preprocess, network.embed
     viewed = with_views(plain, "four")
@@ -53,8 +54,8 @@ def test_a_backbone_of_one_size_gives_two_views(few_shot: Any, image: Image.Imag
     assert torch.equal(vector(viewed, image), vector(with_views(network, "two"), image))
 
 
-def test_fingerprints_tell_views_apart(few_shot: Any) -> None:
-    network = few_shot.TinyNetwork(side=14)
+def test_fingerprints_tell_views_apart() -> None:
+    network = TinyNetwork(side=14)
     prints = [with_views(network, views).fingerprint for views in VIEWS]
     assert prints[0] != prints[1] != prints[2] != prints[0]
     assert {p.weights_sha256 for p in prints} == {network.fingerprint.weights_sha256}

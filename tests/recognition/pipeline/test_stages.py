@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from interruptions import full_after
 from PIL import Image
 from torch import Tensor, nn
 
@@ -337,16 +338,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(pictures: Path) -> 
 def test_a_full_disk_is_reported(
     pictures: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, left = appending.write_all, [5]
-
-    def full(stream: Any, data: bytes) -> None:
-        if left[0] == 0:
-            stream.write(data[: len(data) // 2])
-            raise OSError(28, "No space left on device")
-        left[0] -= 1
-        real(stream, data)
-
-    monkeypatch.setattr(appending, "write_all", full)
+    monkeypatch.setattr(appending, "write_all", full_after(5, appending.write_all))
     with pytest.raises(ArgusError, match=r"No space left on device(.|\n)*goes on"):
         run_stages(pictures, tmp_path / "out", three())
     monkeypatch.undo()
