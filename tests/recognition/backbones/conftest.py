@@ -93,9 +93,8 @@ def write_resnet(folder: Path) -> None:
 
     config = ResNetConfig(embedding_size=8, hidden_sizes=[16, 24], depths=[1, 2], layer_type="bottleneck")
     model = ResNetForImageClassification(config)
-    for (
-        module
-    ) in model.modules():  # as after training: untouched running statistics would hide the training mode
+    # As after training: untouched running statistics would hide the training mode.
+    for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2)

@@ -84,27 +84,7 @@ def test_an_unknown_model_is_named_with_the_nearest_one(fake_timm: Any) -> None:
             load_backbone(spec)
 
 
-def test_weights_of_another_model_are_refused(network: torch.nn.Module, tmp_path: Path) -> None:
-    file = tmp_path / "w.pth"
-    state = network.state_dict()
-    for change, message in (
-        ({"conv.bias": None}, "lacks 'conv.bias'"),
-        ({"conv2.bias": torch.zeros(3)}, "has also 'conv2.bias'"),
-        ({"conv.bias": torch.zeros(3)}, r"'conv.bias' is torch.float32 \[3\], wanted torch.float32 \[10\]"),
-    ):
-        changed = {**state, **change}
-        torch.save({name: value for name, value in changed.items() if value is not None}, file)
-        with pytest.raises(CheckpointError, match=rf"w\.pth: not the weights of small_net: .*{message}"):
-            load_backbone(f"timm:small_net:{file}")
-
-
-def test_a_file_that_is_no_state_dict_is_refused(fake_timm: Any, tmp_path: Path) -> None:
-    for name, content in (("w.pth", b"no weights"), ("w.safetensors", b"no weights"), ("w.bin", b"")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match="the weights cannot be read|is truncated"):
-            load_backbone(f"timm:small_net:{tmp_path / name}")
-    torch.save([1, 2], tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match="holds no dictionary of tensors"):
-        load_backbone(f"timm:small_net:{tmp_path / 'w.pth'}")
-    with pytest.raises(CheckpointError, match=r"gone\.pth: the weights cannot be read"):
-        load_backbone(f"timm:small_net:{tmp_path / 'gone.pth'}")
+def test_a_damaged_safetensors_file_is_refused(fake_timm: Any, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: (the weights cannot be read|is truncated)"):
+        load_backbone(f"timm:small_net:{tmp_path / 'w.safetensors'}")

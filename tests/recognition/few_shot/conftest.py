@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from samples import TinyNetwork, make_category, picture, write
+from samples import TinyNetwork, make_category, opened, picture, write
 
 
 @pytest.fixture
@@ -42,4 +42,5 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TinyN
 @pytest.fixture(scope="session")
 def few_shot() -> SimpleNamespace:
     """What makes data folders, for tests that cannot import it."""
-    return SimpleNamespace(make_category=make_category, picture=picture, write=write, TinyNetwork=TinyNetwork)
+    makers = {"make_category": make_category, "picture": picture, "opened": opened, "write": write}
+    return SimpleNamespace(**makers, TinyNetwork=TinyNetwork)
