@@ -42,12 +42,7 @@ class RecognizedClass(BaseModel):
 
 
 def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
-    """Loads a support store to be asked from outside.
-
-    Args:
-        store: As ``argus recognize enroll`` made it.
-        backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
-        device: Where to compute.
+    """Loads a support store to be asked from outside; as :meth:`.FewShotClassifier.load` does.
 
     Raises:
         ArgusError: It is no such store, or its backbone cannot be loaded.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ class Holder:
 
 def made(_: torch.device) -> Wide:
     return Wide()
+
+
+def parts_of(model: Wide) -> list[weakref.ref[Any]]:
+    return [weakref.ref(part) for part in (model, model.layer, model.layer.weight, model.shift)]
 
 
 def test_outputs_are_copies_of_their_own_without_a_graph_that_can_be_trained_on() -> None:
@@ -86,7 +91,7 @@ def test_nothing_of_the_model_is_left_and_the_memory_is_back() -> None:
 
     def load(_: torch.device) -> Wide:
         model = Wide(48)
-        alive.extend(weakref.ref(part) for part in (model, model.layer, model.layer.weight, model.shift))
+        alive.extend(parts_of(model))
         return model
 
     with lease(load, name="wide") as leased:
@@ -110,31 +115,22 @@ def test_a_backbone_is_no_module_and_its_network_is_released() -> None:
     assert leased.report is not None and leased.report.model_bytes == MIB + 4
 
 
-class Keeper:
-    def __init__(self) -> None:
-        self.kept: Any = None
-
-    def list(self, model: Wide) -> None:
-        self.kept = [model]
-
-    def weight(self, model: Wide) -> None:
-        self.kept = model.layer.weight
-
-    def view(self, model: Wide) -> None:
-        self.kept = model.layer.weight.detach()[:1]
-
-    def hook(self, model: Wide) -> None:
-        self.kept = functools.partial(print, model.layer)
+HELD: dict[str, Callable[[Wide], object]] = {
+    "list": lambda model: [model],
+    "weight": lambda model: model.layer.weight,
+    "view": lambda model: model.layer.weight.detach()[:1],
+    "hook": lambda model: functools.partial(print, model.layer),
+}
 
 
-@pytest.mark.parametrize("way", ["list", "weight", "view", "hook"])
+@pytest.mark.parametrize("way", HELD)
 def test_a_model_that_is_still_held_is_reported(way: str) -> None:
-    keeper = Keeper()
-    with pytest.raises(ModelError, match="1.0 of the model's 1.0 MiB are still there") as raised:  # noqa: SIM117
-        with lease(made, name="wide") as leased:
-            leased.run(getattr(Keeper, way).__get__(keeper))
+    kept: list[object] = []
+    error = "1.0 of the model's 1.0 MiB are still there"
+    with pytest.raises(ModelError, match=error) as raised, lease(made, name="wide") as leased:
+        leased.run(lambda model: kept.append(HELD[way](model)))
     assert "wide" in str(raised.value) and "keep no module" in str(raised.value)
-    del keeper
+    kept.clear()
     with lease(made, name="again"):
         pass  # the device is free for the next
 
@@ -171,7 +167,7 @@ def test_an_error_inside_goes_on_and_its_traceback_holds_no_model() -> None:
     parts: list[weakref.ref[Any]] = []
 
     def fail(model: Wide) -> None:
-        parts.extend(weakref.ref(part) for part in (model, model.layer, model.layer.weight, model.shift))
+        parts.extend(parts_of(model))
         model(torch.ones(1, 3))
 
     error = "shapes cannot be multiplied"
@@ -196,11 +192,11 @@ def test_an_error_that_has_a_cause_holds_no_model_by_it() -> None:
 
 
 def test_an_error_inside_keeps_its_place_where_memory_did_not_come_back_either() -> None:
-    keeper = Keeper()
+    kept: list[Wide] = []
     with pytest.raises(KeyboardInterrupt), lease(made, name="wide") as leased:
-        leased.run(keeper.list)
+        leased.run(kept.append)
         raise KeyboardInterrupt
-    assert keeper.kept
+    assert kept
     with lease(made, name="again"):
         pass  # the device is free for the next
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import weakref
@@ -58,15 +59,13 @@ def stage(name: str, run: Callable[..., Any], **changes: Any) -> Stage[Any]:
     return Stage(name=name, run=run, **(values | changes))
 
 
-NAMES: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("caption", caption),
-    ("detect", detect),
-    ("embed", embed),
-)
+RUNS: dict[str, Callable[..., Any]] = {"caption": caption, "detect": detect, "embed": embed}
 
 
 def three(**changes: Any) -> list[Stage[Any]]:
-    return [stage("caption", caption, **changes), stage("detect", detect), stage("embed", embed)]
+    """A stage of each kind, the first with changes."""
+    first, *others = RUNS.items()
+    return [stage(*first, **changes), *(stage(*other) for other in others)]
 
 
 def draw(folder: Path) -> Path:
@@ -150,7 +149,7 @@ def test_at_most_one_model_is_resident_and_memory_returns(pictures: Path, tmp_pa
         resident.append(len(Counted.alive) + 1)
         return Counted(48)
 
-    stages = [stage(name, watched(run), load=load) for name, run in NAMES]
+    stages = [stage(name, watched(run), load=load) for name, run in RUNS.items()]
     report = run_stages(pictures, tmp_path / "out", stages)
     assert len(resident) == 3 + 4 + 3 + 3  # loads, and the batches of each stage
     assert set(resident) == {1}
@@ -177,30 +176,24 @@ def test_a_stage_that_keeps_its_model_is_stopped(pictures: Path, tmp_path: Path)
     kept.clear()
 
 
-class Cut(BaseException):
-    """As Ctrl-C."""
-
-
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 6, 7, 9])
 def test_an_interrupted_run_goes_on_at_its_batch(
     pictures: Path, tmp_path: Path, whole: dict[str, bytes], after: int
 ) -> None:
-    calls = [0]
+    calls = itertools.count()
 
     def cut(run: Callable[..., Any]) -> Callable[..., Any]:
         def step(model: Counted, batch: list[Picture]) -> Any:
-            if calls[0] == after:
-                raise Cut
-            calls[0] += 1
+            if next(calls) == after:
+                raise KeyboardInterrupt
             return run(model, batch)
 
         return step
 
-    stages = [stage(n, cut(f)) for n, f in NAMES]
-    with pytest.raises(Cut):
-        run_stages(pictures, tmp_path / "out", stages)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(pictures, tmp_path / "out", [stage(n, cut(f)) for n, f in RUNS.items()])
     loads: list[str] = []
-    stages = [stage(n, f, load=lambda _, n=n: loads.append(n) or Counted()) for n, f in NAMES]
+    stages = [stage(n, f, load=lambda _, n=n: loads.append(n) or Counted()) for n, f in RUNS.items()]
     report = run_stages(pictures, tmp_path / "out", stages)
     assert sum(s.resumed for s in report.stages) == {0: 0, 1: 3, 3: 9, 4: 10, 6: 16, 7: 19, 9: 25}[after]
     assert loads == ["caption", "detect", "embed"][(after >= 4) + (after >= 7) :]

@@ -59,13 +59,12 @@ def model_folder(place: str) -> Path:
         )
     problem = "the hub cannot be reached, or it has no weights in a form that can be read safely"
     with quiet_transformers():
-        if (cached := _cached(place, local_files_only=True)) is not None:
-            return cached
-        try:
-            if (downloaded := _cached(place, local_files_only=False)) is not None:
-                return downloaded
-        except (OSError, ValueError) as error:
-            problem = str(error).splitlines()[0]
+        for local_files_only in (True, False):
+            try:
+                if (found := _cached(place, local_files_only=local_files_only)) is not None:
+                    return found
+            except (OSError, ValueError) as error:
+                problem = first_line(error)
     raise CheckpointError(
         f"no such folder, and no model of this id could be loaded from the hub: {problem}",
         where=place,
