@@ -267,6 +267,17 @@ def test_a_model_that_fails_on_every_picture_is_not_blamed_on_them(pictures: Pat
         assert run_stages(pictures, tmp_path / f"out{size}", mended).finished == 9
 
 
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.\nTried")])
+def test_too_little_memory_is_no_fault_of_the_pictures(
+    pictures: Path, tmp_path: Path, error: Exception
+) -> None:
+    def large(model: Counted, batch: list[Picture]) -> Any:
+        raise error
+
+    with pytest.raises(ArgusError, match="a batch of 3 pictures does not fit into memory: .*[Mm]emory"):
+        run_stages(pictures, tmp_path / "out", [stage("caption", large)])
+
+
 def test_many_corrupt_pictures_in_front_do_not_stop_the_others(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"a{number:02}.jpg").write_bytes(b"\xff\xd8" if number % 2 else b"")

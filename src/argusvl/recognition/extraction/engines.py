@@ -17,6 +17,7 @@ from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.errors import ArgusError, ImageError, ModelError
 from argusvl.core.images import read_header
 from argusvl.core.threads import computing_threads, usable_cores
+from argusvl.core.wording import first_line
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import decode_bytes
@@ -93,7 +94,7 @@ class Embedder:
         except torch.OutOfMemoryError as error:
             raise ArgusError(
                 f"a batch of {len(pixels)} images does not fit into the memory of {self._backbone.device}: "
-                f"{str(error).splitlines()[0]}",
+                f"{first_line(error)}",
                 remedy="extract into another folder with a smaller --batch-size",
             ) from None
         wanted = (len(pixels), self._backbone.dimension)

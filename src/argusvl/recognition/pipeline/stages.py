@@ -26,6 +26,7 @@ from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
 from argusvl.core.files import cannot_write, read_json, write_text_atomically
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
+from argusvl.core.wording import first_line
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.ledger import Entry, read_entry, read_ledger
@@ -329,7 +330,7 @@ class _StageRun:
             given = leased.run(self.stage.run, pictures)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise ArgusError(
-                f"a batch of {len(pictures)} pictures does not fit into memory: {str(error).splitlines()[0]}",
+                f"a batch of {len(pictures)} pictures does not fit into memory: {first_line(error)}",
                 where=f"stage {self.stage.name!r}",
                 remedy="use a smaller batch, in another folder",
             ) from error
