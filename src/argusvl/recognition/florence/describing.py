@@ -40,7 +40,8 @@ def describe_stage(
         tasks: Names in :data:`TASKS`.
         find: Words to find in every picture.
         batch_size: Pictures of a forward pass.
-        max_new_tokens, num_beams: As for :class:`~argusvl.recognition.florence.model.Florence2`.
+        max_new_tokens: The longest answer, in tokens.
+        num_beams: Width of the beam search; the model's own when ``None``.
 
     Raises:
         ConfigError: A task is unknown, or none is given.
