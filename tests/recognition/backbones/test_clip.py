@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from samples import make_category, opened
 from transformers import CLIPModel, CLIPTokenizer
 
 from argusvl.cli.main import run
@@ -100,25 +101,17 @@ def test_a_vision_tower_alone_gives_vectors_but_no_classes(
 
 
 def test_a_table_s_zero_shots_are_those_of_the_names(
-    folder: Path, tmp_path: Path, pictures: list[Image.Image], capsys: pytest.CaptureFixture[str]
+    folder: Path, backbone: ClipBackbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = tmp_path / "data"
-    for number, label in enumerate(("cat", "dog")):
-        for place in (f"2.support-set/Class_{label}/shot1", f"6.preprocessed/{label}"):
-            (data / "animals" / place).mkdir(parents=True)
-        pictures[number].save(data / f"animals/2.support-set/Class_{label}/shot1/a.png")
-        for n, picture in enumerate(pictures[2:]):
-            picture.rotate(90 * number + n, expand=True).save(
-                data / f"animals/6.preprocessed/{label}/{n}.png"
-            )
+    data = make_category(tmp_path / "data", "animals", {"cat": 1, "dog": 1}, queries=2)
     words = ["recognize", "table", str(data), "--backbone", f"clip-vit-b32:{folder}"]
     assert run([*words, "--cache", str(tmp_path / "c"), "--shots", "0,1", "--seeds", "2", "--json"]) == 0
     rows = {row["shots"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
-    backbone = ClipBackbone(str(folder), device=CPU)
+    classify = backbone.zero_shot_classifier(["cat", "dog"])
     right = []
     for number, label in enumerate(("cat", "dog")):
-        for file in sorted((data / "animals/6.preprocessed" / label).iterdir()):
-            vector = backbone.embed(backbone.preprocess(Image.open(file).convert("RGB"))[None])
-            right.append(int(backbone.zero_shot_classifier(["cat", "dog"])(vector).argmax()) == number)
+        for file in (data / "animals" / "6.preprocessed" / label).iterdir():
+            pixels = backbone.preprocess(opened(file.read_bytes()))
+            right.append(int(classify(backbone.embed(pixels[None])).argmax()) == number)
     assert rows[0]["accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-6)
     assert set(rows) == {0, 1}

@@ -18,7 +18,7 @@ import pytest
 import torch
 from interruptions import StoppedError, content, interrupted_by, stop
 from PIL import Image
-from samples import TinyBackbone, passing, write_photos
+from samples import TinyBackbone, passing, write, write_photos
 
 from argusvl.core import images
 from argusvl.core.errors import ArgusError, DataError, ModelError
@@ -73,7 +73,7 @@ def strange(tmp_path: Path) -> tuple[Path, set[str], dict[str, str]]:
     """A folder of bad input: its root, the names that can be used, and the others with a part of their reasons."""
     root = write_photos(tmp_path / "strange", 1)
     picture = Image.open(root / "000.png")
-    good, bad = {"000.png"}, {}
+    good = {"000.png"}
 
     def save(name: str, image: Image.Image, form: str, **options: Any) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -90,24 +90,22 @@ def strange(tmp_path: Path) -> tuple[Path, set[str], dict[str, str]]:
     save("one-pixel.png", picture.resize((1, 1)), "PNG")
     save("wide.png", picture.resize((500, 2)), "PNG")
     save("Räume/螺丝 👀\nline.png", picture, "PNG")
-    (root / "zero.jpg").touch()
-    bad["zero.jpg"] = "empty"
-    (root / "text.jpg").write_text("no image")
-    bad["text.jpg"] = "not an image"
-    data = (root / "cmyk.jpg").read_bytes()
-    (root / "cut.jpg").write_bytes(data[: len(data) - 40])
-    bad["cut.jpg"] = "damaged or truncated"
-    (root / "gone.png").symlink_to("nowhere.png")
-    bad["gone.png"] = "no such image file"
-    (root / "loop.png").symlink_to("loop.png")
-    bad["loop.png"] = "cannot be read: Too many levels of symbolic links"
+    whole = (root / "cmyk.jpg").read_bytes()
+    for name, data in (("zero.jpg", b""), ("text.jpg", b"no image"), ("cut.jpg", whole[:-40])):
+        write(root / name, data)
+    write(Path(os.fsdecode(os.fsencode(root) + b"/latin-\xe9.png")), (root / "000.png").read_bytes())
+    for link, target in (("gone.png", "nowhere.png"), ("loop.png", "loop.png"), ("back", ".")):
+        (root / link).symlink_to(target)
     os.mkfifo(root / "pipe.png")
-    bad["pipe.png"] = "a pipe, not a file"
-    latin = os.fsencode(root) + b"/latin-\xe9.png"
-    with open(latin, "wb") as stream:  # noqa: PTH123 - bytes
-        stream.write((root / "000.png").read_bytes())
-    bad["latin-\udce9.png"] = "not UTF-8"
-    (root / "back").symlink_to(".")
+    bad = {
+        "zero.jpg": "empty",
+        "text.jpg": "not an image",
+        "cut.jpg": "damaged or truncated",
+        "latin-\udce9.png": "not UTF-8",
+        "gone.png": "no such image file",
+        "loop.png": "cannot be read: Too many levels of symbolic links",
+        "pipe.png": "a pipe, not a file",
+    }
     return root, good, bad
 
 

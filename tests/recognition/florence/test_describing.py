@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from samples import picture, write
 
 from argusvl.cli.main import run
 from argusvl.recognition.backbones.table import load_backbone
@@ -20,11 +21,9 @@ pytestmark = pytest.mark.usefixtures("quiet_logging")
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
     for name, size in (("a.png", (60, 40)), ("b.png", (30, 90)), ("c.png", (50, 50))):
-        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(folder / name)
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+        write(folder / name, picture(name, 1, size))
+    write(folder / "broken.jpg", b"\xff\xd8\xff\xe0 no more")
     return folder
 
 
