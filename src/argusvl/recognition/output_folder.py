@@ -46,9 +46,9 @@ def read_header(
     if not file.is_file():
         raise DataError(f"not {what}: there is no {file.name}", where=file.parent, remedy=f"make one: {make}")
     values = read_json_object(file, remedy=remedy, error=DataError)
-    if values.get("format", version) != version:
+    if (found := values.get("format")) != version:
         raise DataError(
-            f"the format of the folder is {values['format']}, this Argus reads {version}",
+            f"the format of the folder is {found}, this Argus reads {version}",
             where=file,
             remedy=f"use the version of Argus that made it, or {remedy}",
         )
