@@ -50,6 +50,18 @@ def add(
     return enroll(folder, pictures, network or TinyNetwork(), **options)
 
 
+def before_next(patched: pytest.MonkeyPatch, function: str, action: Callable[[], object]) -> None:
+    """Before enrolment calls one of its functions the next time, something else happens."""
+    real = getattr(enrolment_module, function)
+
+    def call(*args: Any, **options: Any) -> Any:
+        patched.setattr(enrolment_module, function, real)
+        action()
+        return real(*args, **options)
+
+    patched.setattr(enrolment_module, function, call)
+
+
 def same_examples(one: SupportStore, other: SupportStore) -> None:
     (vectors, numbers, labels), (others, other_numbers, other_labels) = one.vectors(), other.vectors()
     assert labels == other_labels
@@ -139,7 +151,6 @@ def test_a_picture_that_changes_meanwhile_is_named(tmp_path: Path, examples: Any
     pictures = examples({"apple": range(8)})
     last = pictures["apple"][-1]
     old, new = last.read_bytes(), picture("apple", 99)
-
     network = interrupted_by(lambda: last.write_bytes(new), TinyNetwork())
     report = add(tmp_path / "store", pictures, network)
     assert report.enrolled == 7 and "changed" in report.quarantined[str(last)]
@@ -248,7 +259,7 @@ def test_what_another_backbone_or_lane_had_begun_is_not_taken_for_ones_own(
 ) -> None:
     pictures = examples({"apple": range(3), "plum": range(3)})
     with monkeypatch.context() as patched:
-        patched.setattr(enrolment_module, "write_text_atomically", lambda *_: stop())
+        before_next(patched, "write_text_atomically", stop)
         with pytest.raises(StoppedError):
             add(tmp_path / "store", pictures)
     wanted = examples({"apple": range(4 + grown), "plum": range(3)}) if grown else pictures
@@ -293,22 +304,10 @@ def test_of_two_commands_at_a_time_the_second_is_refused_and_nothing_is_lost(
     if moment.startswith("while"):
         interrupted_by(second, network)
     else:
-        monkeypatch.setattr(enrolment_module, "write_text_atomically", after_once(second))
+        before_next(monkeypatch, "write_text_atomically", second)
     assert add(store, pears, network).classes == {"apple": 3, "pear": 6}
     assert add(store, plums).classes == {"apple": 3, "pear": 6, "plum": 3}
     assert len(SupportStore.open(store).vectors()[0]) == 12
-
-
-def after_once(action: Callable[[], object]) -> Callable[..., None]:
-    """Writing of the header, before which something else happens once."""
-    waiting = [action]
-
-    def write(*args: Any) -> None:
-        if waiting:
-            waiting.pop()()
-        files_module.write_text_atomically(*args)
-
-    return write
 
 
 def test_a_store_that_another_command_has_changed_since_it_was_read_is_left_alone(
@@ -316,14 +315,7 @@ def test_a_store_that_another_command_has_changed_since_it_was_read_is_left_alon
 ) -> None:
     store = tmp_path / "store"
     pears, plums = examples({"pear": range(3)}), examples({"plum": range(3)})
-    real = enrolment_module.read_contents
-
-    def read(files: Any, **options: Any) -> Any:
-        monkeypatch.setattr(enrolment_module, "read_contents", real)
-        add(store, plums)
-        return real(files, **options)
-
-    monkeypatch.setattr(enrolment_module, "read_contents", read)
+    before_next(monkeypatch, "read_contents", lambda: add(store, plums))
     with pytest.raises(DataError, match="another command has changed the store meanwhile") as error:
         add(store, pears)
     assert "give the command again" in str(error.value)
