@@ -77,7 +77,9 @@ def test_other_questions_into_the_same_folder_are_refused(
     out = tmp_path / "described"
     assert run(command(photos, florence_folder, out, "--tasks", "caption")) == 0
     assert run(command(photos, florence_folder, out, "--tasks", "detect")) == 2
-    assert "stage 1 (describe) was run with settings" in capsys.readouterr().err
+    assert (
+        "stage 1.settings.tasks: the store has ['caption'], now it is ['detect']" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -314,8 +314,8 @@ def test_a_picture_that_changes_between_stages_is_named(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"settings": {"version": 2}}, "stage 1 \\(caption\\) was run with settings"),
-        ({"batch_size": 5}, "batch_size 3, now it is 5"),
+        ({"settings": {"version": 2}}, "stage 1.settings.version: the store has 1, now it is 2"),
+        ({"batch_size": 5}, "stage 1.batch_size: the store has 3, now it is 5"),
     ],
 )
 def test_a_run_with_other_settings_is_refused(

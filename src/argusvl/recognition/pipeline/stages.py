@@ -28,6 +28,7 @@ from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.wording import first_line
 from argusvl.core.workers import map_in_order
+from argusvl.recognition.extraction.fingerprint import require_same
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.ledger import Entry, read_entry, read_ledger
 from argusvl.recognition.output_folder import only_writer, refuse_other_files
@@ -393,7 +394,7 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
             unfinished.unlink(missing_ok=True)
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
-            _require_same(out, stored, plan)
+            _require_same_run(out, stored, plan)
             # A run of fewer stages leaves the others as they are.
             plan["stages"] += stored["stages"][len(stages) :]
         write_text_atomically(out / PLAN, json.dumps(plan, ensure_ascii=False, indent=2) + "\n")
@@ -413,7 +414,7 @@ def _stored_plan(out: Path) -> dict[str, Any]:
     return plan
 
 
-def _require_same(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _require_same_run(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     remedy = "use another folder, or what the first run was given"
     if stored["pictures"] != wanted["pictures"]:
         before, now = stored["pictures"]["count"], wanted["pictures"]["count"]
@@ -423,10 +424,4 @@ def _require_same(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any
             remedy=remedy,
         )
     for number, (old, new) in enumerate(zip(stored["stages"], wanted["stages"], strict=False), start=1):
-        for key in old.keys() | new.keys():
-            if old.get(key) != new.get(key):
-                raise DataError(
-                    f"stage {number} ({old['name']}) was run with {key} {old.get(key)!r}, now it is {new.get(key)!r}",
-                    where=out,
-                    remedy=remedy,
-                )
+        require_same({f"stage {number}": old}, {f"stage {number}": new}, out, remedy=remedy)
