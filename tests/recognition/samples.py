@@ -22,12 +22,12 @@ CLASSES = 12
 class TinyBackbone:
     """Shrinks a picture to a square and multiplies its pixels by a fixed matrix."""
 
-    name = "tiny"
     pixels_a_side = SIDE
 
     def __init__(
         self, dimension: int = 6, side: int = SIDE, *, weights: str = "a" * 64, libraries: str = "1.0"
     ) -> None:
+        self.name = "tiny"
         self.dimension = dimension
         self.decode_side_px = side
         self.device = torch.device("cpu")
