@@ -42,7 +42,7 @@ class RecognizedClass(BaseModel):
 
 
 def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
-    """Loads a support store to be asked from outside; as :meth:`.FewShotClassifier.load` does.
+    """Loads a support store to be asked from outside, as ``FewShotClassifier.load`` does.
 
     Raises:
         ArgusError: It is no such store, or its backbone cannot be loaded.

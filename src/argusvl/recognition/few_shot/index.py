@@ -98,11 +98,7 @@ class ExactIndex:
 
 
 def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> None:
-    """Whether an index can answer.
-
-    Raises:
-        DataError: The shape is wrong, a value is not finite, or ``k`` is out of range.
-    """
+    """Refuses questions that an index cannot answer, as :meth:`VectorIndex.search` says."""
     if queries.ndim != 2 or queries.shape[1] != index.dimension:
         raise DataError(
             f"expected queries [Q, {index.dimension}], got {list(queries.shape)}",
