@@ -129,6 +129,9 @@ def test_what_is_no_index_or_cannot_be_indexed(index: LanceIndex, tmp_path: Path
     (tmp_path / "index.json").write_text(json.dumps(facts | {"format": 9}))
     with pytest.raises(DataError, match="is 9, this Argus reads 2"):
         LanceIndex(tmp_path)
+    (tmp_path / "index.json").write_text(json.dumps(facts))  # … and no table beside it
+    with pytest.raises(DataError, match="not an index of vectors"):
+        LanceIndex(tmp_path)
     wrong = np.ones((9, 4), np.float32)
     wrong[6] = 0
     with pytest.raises(DataError, match="row 6 has no direction"):
