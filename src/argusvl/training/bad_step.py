@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
+from argus_doctor.record.tensors import is_finite, tensors_in
 from argusvl.core.files import atomic_folder
 from argusvl.core.logging import get_logger
-from argusvl.training.sharding import local, whole
+from argusvl.training.sharding import whole
 from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import forward_backward
@@ -104,7 +105,7 @@ class BadStepRecorder:
         modules = dict(state.network.named_modules())
         for name in reversed(seen.order):
             gradients = [p.grad for p in modules[name].parameters(recurse=False) if p.grad is not None]
-            if any(not bool(torch.isfinite(local(g)).all()) for g in gradients):
+            if not all(map(is_finite, gradients)):
                 return name
         return None
 
@@ -167,9 +168,8 @@ def watched_modules(model: nn.Module) -> Iterator[SeenModules]:
 
     def look(name: str, module: nn.Module, output: Any) -> None:
         seen.order.append(name)
-        if seen.first_bad is None and not _finite(output):
-            own = dict(module.named_parameters(recurse=False))
-            bad = [n for n, p in own.items() if not _finite(local(p))]  # in parts: what is held here
+        if seen.first_bad is None and not all(is_finite(one) for _, one in tensors_in(output)):
+            bad = [n for n, p in module.named_parameters(recurse=False) if not is_finite(p)]
             seen.first_bad = name + (f" (its {', '.join(bad)} is not finite)" if bad else "")
 
     handles = [
@@ -182,13 +182,3 @@ def watched_modules(model: nn.Module) -> Iterator[SeenModules]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return not value.is_floating_point() or bool(torch.isfinite(value).all())
-    if isinstance(value, Mapping):
-        return all(_finite(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return all(_finite(item) for item in value)
-    return True

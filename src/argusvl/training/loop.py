@@ -106,8 +106,6 @@ def train_step(
     state.progress.epoch = epoch_after
     if taken:
         state.window.add(record.sums, record.losses, counts)
-        if state.ema is not None:
-            state.ema.update()
     state.throughput.add(record.batches, record.seconds)
     if (every := state.arguments.torch_empty_cache_steps) is not None and state.step % every == 0:
         clear_device_cache()

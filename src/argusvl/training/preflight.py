@@ -17,16 +17,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_
 
 from argus_doctor.findings import Finding, finding, finding_of
+from argus_doctor.record.tensors import is_finite
 from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
 from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
 from argusvl.training.sampling import end_workers, set_epoch
 from argusvl.training.step import StepRecord
-from argusvl.training.stepping import batch_loss, fetch, forward_backward
+from argusvl.training.stepping import batch_loss, fetch, forward_backward, optimize
 from argusvl.training.trainer import ArgusTrainer
 from argusvl.training.watching import PIXELS, never_trains
 
@@ -122,17 +122,15 @@ class DryRun:
     def learned(self) -> list[float]:
         """Losses of the same batch, learned by heart."""
         state, losses = self.state, []
-        optimizer = self.trainer.create_optimizer()
-        for entry in optimizer.param_groups:
+        state.optimizer = self.trainer.create_optimizer()
+        for entry in state.optimizer.param_groups:
             entry["lr"] *= RAISED
         for _ in range(STEPS):
             record = self.compute()
             losses.append(record.loss)
             if not record.finite:
                 break
-            limit = state.arguments.max_grad_norm
-            clip_grads_with_norm_(state.trainable.values(), limit, record.gradients.total)
-            optimizer.step()
+            optimize(state, record)
         state.wrapped.zero_grad()
         return losses
 
@@ -152,7 +150,7 @@ def parameters(dry: DryRun) -> CheckResult:
         for g in state.groups
         if g.parameters
     )
-    bad = [n for n, p in state.network.named_parameters() if p.is_floating_point() and not _finite(p)]
+    bad = [n for n, p in state.network.named_parameters() if p.is_floating_point() and not is_finite(p)]
     found = never_trains(state.groups, state.config.training.phases or (), _epochs(dry))
     if bad:
         what = f"{len(bad)} parameters hold values that are not finite, the first is {bad[0]}"
@@ -169,7 +167,7 @@ def batch(dry: DryRun) -> CheckResult:
         shape = f"{name} {list(value.shape)}"
         if value.is_floating_point():
             shape += f" from {float(value.min()):.3g} to {float(value.max()):.3g}"
-            if not _finite(value):
+            if not is_finite(value):
                 found.append(finding("non-finite-input", name, f"{shape}: not all values are finite"))
             elif name in PIXELS and value.std() == 0:
                 found.append(finding("inputs-constant", name, f"{shape}: all values are the same"))
@@ -287,10 +285,6 @@ def _falls(losses: Sequence[float], share: float) -> bool:
     """To this share of the first, in the few steps of a batch that is learned by heart."""
     aim = share * losses[0] if losses[0] > 0 else losses[0]
     return math.isfinite(losses[-1]) and min(losses[-4:]) < aim
-
-
-def _finite(value: Tensor) -> bool:
-    return bool(torch.isfinite(value).all())
 
 
 def _epochs(dry: DryRun) -> float:

@@ -128,7 +128,7 @@ def batch_loss(
 
 
 def optimize(state: TrainState, record: StepRecord) -> None:
-    """Clips the gradients and lets the optimizer step with the rates that the plan says."""
+    """Clips the gradients and lets the optimizer step with the rates that the plan says; the average follows."""
     assert state.optimizer is not None
     entries = state.optimizer.param_groups
     limit = state.arguments.max_grad_norm * state.plan.clip
@@ -145,3 +145,5 @@ def optimize(state: TrainState, record: StepRecord) -> None:
         entry["lr"] = rate  # the scheduler goes on from its own
     state.notify("on_optimizer_step")
     record.seconds["optimizer"] = time.perf_counter() - begun
+    if state.ema is not None:
+        state.ema.update()

@@ -230,8 +230,6 @@ class Remedies(Policy):
                 if not record.finite:
                     break
                 optimize(state, record)
-                if state.ema is not None:
-                    state.ema.update()
             state.scheduler.step()
         return losses
 
