@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argusvl.training.stalls import Stalls
+from argusvl.training.throughput import Stalls
 
 
 def judged(parts: list[dict[str, float]]) -> list[tuple[int, str]]:

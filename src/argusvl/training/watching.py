@@ -33,9 +33,9 @@ from argusvl.core.wording import flat
 from argusvl.training.listeners import Listener
 from argusvl.training.parameter_groups import AssignedGroup
 from argusvl.training.remedy_table import change_of
-from argusvl.training.stalls import Stalls
 from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
+from argusvl.training.throughput import Stalls
 
 logger = get_logger(__name__)
 
