@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -190,10 +190,6 @@ class GroupRow:
     trainable: int
     learning_rate: float
     examples: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
 
 
 def describe_groups(model: nn.Module, specs: Sequence[ParameterGroup]) -> list[GroupRow]:

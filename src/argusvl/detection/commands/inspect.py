@@ -137,7 +137,7 @@ def params(checkpoint: Checkpoint, as_json: AsJson = False) -> None:
     )
     rows = describe_groups(model, groups)
     if as_json:
-        print_json([row.as_dict() for row in rows])
+        print_json([asdict(row) for row in rows])
         return
     print_groups(rows)
 
