@@ -47,6 +47,12 @@ class Remedy:
         return ", ".join(lines)
 
 
+_IN_FLOAT32 = Remedy({"bf16": ("set", False)}, "computes in float32")
+_CALMER = Remedy({"*_lr": ("times", 0.1), "max_grad_norm": ("times", 0.1)}), _IN_FLOAT32
+_SMALLER = (
+    Remedy({"gradient_checkpointing": ("set", True)}),
+    Remedy({"per_device_train_batch_size": ("times", 0.5), "gradient_accumulation_steps": ("times", 2)}),
+)
 REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "learning-rate-too-high": (
         Remedy({"*_lr": ("times", 0.1), "warmup_ratio": ("at least", 0.1)}, engine="rate"),
@@ -62,14 +68,8 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     ),
     "learning-rate-too-low": (Remedy({"*_lr": ("times", 10.0)}, engine="rate"),),
     "learning-rate-vanished": (Remedy({"lr_scheduler_type": ("set", "cosine")}),),
-    "non-finite-loss": (
-        Remedy({"*_lr": ("times", 0.1), "max_grad_norm": ("times", 0.1)}),
-        Remedy({"bf16": ("set", False)}, "computes in float32"),
-    ),
-    "mixed-precision-nan": (
-        Remedy({"*_lr": ("times", 0.1), "max_grad_norm": ("times", 0.1)}),
-        Remedy({"bf16": ("set", False)}, "computes in float32"),
-    ),
+    "non-finite-loss": _CALMER,
+    "mixed-precision-nan": _CALMER,
     "objective-starved": (
         Remedy(
             {"*_weight": ("times", 1.0)}, "bring the terms to one size by their moving averages", "balance"
@@ -99,20 +99,13 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
         Remedy({"ema_decay": ("set", 0.99)}, "an average of the weights forgets a bad step"),
     ),
     "frozen-head": (Remedy({"detection_freeze_epochs": ("set", 0.0)}, engine="thaw"),),
-    "out-of-memory": (
-        Remedy({"gradient_checkpointing": ("set", True)}),
-        Remedy({"per_device_train_batch_size": ("times", 0.5), "gradient_accumulation_steps": ("times", 2)}),
-        Remedy({"bf16": ("set", True)}),
-    ),
-    "largest-batch-too-large": (
-        Remedy({"gradient_checkpointing": ("set", True)}),
-        Remedy({"per_device_train_batch_size": ("times", 0.5), "gradient_accumulation_steps": ("times", 2)}),
-    ),
+    "out-of-memory": (*_SMALLER, Remedy({"bf16": ("set", True)})),
+    "largest-batch-too-large": _SMALLER,
     "vision-token-inflation": (
         Remedy({"vision_tokens_policy": ("set", "resize"), "max_pixels": ("times", 0.5)}),
     ),
     "input-bound": (Remedy({"dataloader_num_workers": ("plus", 4)}),),
-    "update-lost": (Remedy({"bf16": ("set", False)}, "computes in float32"),),
+    "update-lost": (_IN_FLOAT32,),
 }
 """Slug → remedies, the first first."""
 
