@@ -295,8 +295,6 @@ def remove_leftovers(run: Path) -> None:
 
     Where it was killed in the moment of replacing a checkpoint, the old one is put back.
     """
-    if not run.is_dir():
-        return
     for path in list(run.iterdir()):
         if _LEFTOVER.fullmatch(path.name):
             for _, set_aside in list_checkpoints(path):

@@ -189,15 +189,13 @@ def load_shards(
         CheckpointError: They are damaged, or not of this model.
     """
     numbered = itertools.chain.from_iterable(entry["params"] for entry in optimizer.param_groups)
-    likes: dict[str, Mapping[str, Tensor]] = {
-        "optimizer": {str(number): parameter for number, parameter in enumerate(numbered)}
-    }
+    of_optimizer = {str(number): parameter for number, parameter in enumerate(numbered)}
     try:
         metadata: Any = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
         tensors = {}
         for key, saved in metadata.items():
             kind, _, name = key.partition("/")
-            like = likes.get(kind, parameters)[name.partition("/")[0]]
+            like = (of_optimizer if kind == "optimizer" else parameters)[name.partition("/")[0]]
             if like.shape != saved.size:
                 raise KeyError(f"{name} has shape {tuple(saved.size)}, expected {tuple(like.shape)}")
             tensors[key] = torch.empty_like(like.detach(), dtype=saved.properties.dtype)

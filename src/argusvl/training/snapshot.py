@@ -18,7 +18,7 @@ checkpoint-200/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -211,7 +211,7 @@ class SavedSnapshot:
             CheckpointError: A file is damaged.
         """
         weights, self._weights = dict(self._weights or self._read_weights(network)), None
-        averages, state = None, _torch_file(self.checkpoint / OPTIMIZER)
+        averages, state = None, _read(load_pickled, self.checkpoint / OPTIMIZER)
         if (self._folder / SHARDS).is_dir():
             shards = load_shards(self._folder / SHARDS, optimizer, trained)
             weights |= shards.get("weight", {})
@@ -227,23 +227,20 @@ class SavedSnapshot:
             trainer=read_text(self.checkpoint / TRAINER_STATE),
             weights=weights,
             optimizer=state,
-            scheduler=_torch_file(self.checkpoint / SCHEDULER),
-            ranks=_torch_file(self._folder / _RANKS),
+            scheduler=_read(load_pickled, self.checkpoint / SCHEDULER),
+            ranks=_read(load_pickled, self._folder / _RANKS),
             task=self._json(_TASK),
             averages=averages,
         )
 
     def _json(self, name: str) -> Any:
-        try:
-            return read_json(self._folder / name)
-        except (OSError, ValueError) as error:
-            raise _damaged(self._folder / name, error) from error
+        return _read(read_json, self._folder / name)
 
 
-def _torch_file(path: Path) -> Any:
+def _read(read: Callable[[Path], Any], path: Path) -> Any:
     try:
-        return load_pickled(path)
-    except Exception as error:  # zipfile, pickle, struct: whatever a damaged file makes of it
+        return read(path)
+    except Exception as error:  # zipfile, pickle, struct, JSON: whatever a damaged file makes of it
         raise _damaged(path, error) from error
 
 
