@@ -134,6 +134,9 @@ def checkpoint(copied: Callable[..., Path]) -> Path:
     return copied(max_steps=2, ema_decay=0.9) / "checkpoint-2"
 
 
+INDEX = "model.safetensors.index.json"
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
@@ -177,27 +180,15 @@ def test_what_is_no_safetensors_file_is_refused_by_name(tmp_path: Path, damage: 
 
 def test_shards_are_checked_against_their_index(tmp_path: Path) -> None:
     """As in a folder of a hub, which has no manifest of ours."""
-    folder = tmp_path / "hub"
-    folder.mkdir()
-    save_file({"a": torch.ones(3)}, folder / "model-1.safetensors")
-    save_file({"b": torch.ones(3)}, folder / "model-2.safetensors")
+    save_file({"a": torch.ones(3)}, tmp_path / "model-1.safetensors")
+    save_file({"b": torch.ones(3)}, tmp_path / "model-2.safetensors")
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    verify_checkpoint(folder)
-
-    index["weight_map"]["c"] = "model-2.safetensors"
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="lacks the tensor c"):
-        verify_checkpoint(folder)
-    del index["weight_map"]["c"]
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-
-    truncate(folder / "model-2.safetensors")
-    with pytest.raises(CheckpointError, match=r"model-2\.safetensors: is truncated"):
-        verify_checkpoint(folder)
-    (folder / "model-2.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"model-2\.safetensors: is missing"):
-        verify_checkpoint(folder)
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    verify_checkpoint(tmp_path)
+    for damage, said in ((truncate, "truncated"), (Path.unlink, "missing")):
+        damage(tmp_path / "model-2.safetensors")
+        with pytest.raises(CheckpointError, match=rf"model-2\.safetensors: is {said}"):
+            verify_checkpoint(tmp_path)
 
 
 def test_folders_without_weights_or_manifest(tmp_path: Path) -> None:
@@ -315,9 +306,6 @@ def test_a_damaged_pointer_is_named(tmp_path: Path, told: dict[str, Any], said: 
         checkpoint_at(tmp_path / "run")
 
 
-INDEX = "model.safetensors.index.json"
-
-
 @pytest.mark.parametrize(
     ("name", "told", "said"),
     [
@@ -325,6 +313,7 @@ INDEX = "model.safetensors.index.json"
         ("checkpoint.json", {"files": {"m" * 300: 3}}, "mmm"),
         ("checkpoint.json", {"files": {"../a.safetensors": 80}}, ELSEWHERE),
         (INDEX, {"weight_map": {"weight": 5}}, "names no file"),
+        (INDEX, {"weight_map": {"c": "model.safetensors"}}, "lacks the tensor c"),
         (INDEX, {"weight_map": {"weight": "m" * 300}}, "mmm"),
         (INDEX, {"weight_map": {"a": "../a.safetensors"}}, ELSEWHERE),
     ],

@@ -10,9 +10,7 @@ import torch
 from torch import nn
 from toy_task import ToyModel, ToyTask, logged, losses, toy_config, train
 
-from argusvl.core.errors import CheckpointError
 from argusvl.training.ema import ExponentialMovingAverage
-from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -88,10 +86,3 @@ def test_turning_the_average_off_or_on_when_resuming(tmp_path: Path) -> None:
     assert losses(off) == losses(plain), "the raw weights go on"
     later = train(ToyTask(), tmp_path / "plain", resume=True, max_steps=8, ema_decay=0.9, **options)
     assert len(later) == 8 and losses(later[:6]) == losses(plain)
-
-
-def test_resuming_an_average_of_other_parameters_is_an_error(copied: Callable[..., Path]) -> None:
-    run = copied(max_steps=2, ema_decay=0.9)
-    groups = (ParameterGroup("head", "head", 0.0), ParameterGroup("body", ".", 0.01))
-    with pytest.raises(CheckpointError, match=r"2 parameters trained then and not now.*head\.bias"):
-        train(ToyTask(groups=groups), run, resume=True, max_steps=4, ema_decay=0.9)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from test_ranks import OPTIONS, QUIET, both_ranks
 from test_recovery import recovery
 from torch.distributed.tensor import DTensor
-from toy_task import GROUPS, SizedTask, ToyModel, ToyTask, events, logged, toy_config, train
+from toy_task import GROUPS, SizedData, ToyModel, ToyTask, events, logged, toy_config, train
 
 from argusvl.config.deepspeed import carry_out, read_deepspeed
 from argusvl.core.errors import CheckpointError, ConfigError
@@ -53,7 +53,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two processes, with checkpoints of steps 5 and 7."""
     folder = tmp_path_factory.mktemp("sharded")
-    both_ranks(folder, task=SizedTask(**QUIET), **SHARDED)
+    both_ranks(folder, task=ToyTask(**QUIET, data=SizedData), **SHARDED)
     return folder
 
 

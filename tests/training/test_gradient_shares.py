@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from test_ranks import both_ranks
-from toy_task import GROUPS, PlannedTask, ToyTask, logged, losses, toy_config, train
+from toy_task import GROUPS, PlannedData, ToyTask, logged, losses, toy_config, train
 
 from argusvl.core.errors import ConfigError
 from argusvl.core.weight_files import load_safetensors
@@ -43,18 +43,18 @@ class Draws(Listener):
 @pytest.mark.parametrize(
     ("task", "options"),
     [
-        (ToyTask, {}),
-        (ToyTask, {"gradient_accumulation_steps": 2, "ema_decay": 0.9}),
-        (PlannedTask, {}),
-        (ToyTask, {"balance_decay": 0.5}),
+        (ToyTask(), {}),
+        (ToyTask(), {"gradient_accumulation_steps": 2, "ema_decay": 0.9}),
+        (ToyTask(data=PlannedData), {}),
+        (ToyTask(), {"balance_decay": 0.5}),
     ],
     ids=["plain", "accumulation", "packed", "balanced"],
 )
-def test_measuring_changes_nothing(task: type[ToyTask], options: dict[str, Any], tmp_path: Path) -> None:
+def test_measuring_changes_nothing(task: ToyTask, options: dict[str, Any], tmp_path: Path) -> None:
     drawn, results = [Draws(), Draws()], []
     for draws, measured in zip(drawn, ({}, MEASURED), strict=True):
         folder = tmp_path / str(len(measured))
-        entries = train(task(), folder, listeners=[draws], **STEPS | options | measured)
+        entries = train(task, folder, listeners=[draws], **STEPS | options | measured)
         assert any(key.startswith("gs/") for key in entries[0]) == bool(measured)
         results.append((losses(entries), load_safetensors(folder / "checkpoint-6" / "model.safetensors")))
     (before, weights), (after, weights_measured) = results

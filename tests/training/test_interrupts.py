@@ -69,27 +69,21 @@ def test_the_second_ctrl_c_stops_at_once_and_keeps_what_was_saved(tmp_path: Path
     assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
 
 
-def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
-    whole = train(ToyTask(), tmp_path / "whole", **options)
-    result = run_training(Pressing(), toy_config(tmp_path / "parts", **options))
-    assert result.interrupted and result.steps == 6 and result.evaluation == {}
-    assert [step for step, _ in list_checkpoints(tmp_path / "parts")] == [6]
+def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(
+    tmp_path: Path, trained: Callable[..., Path]
+) -> None:
+    whole = trained(eval_steps=6, save_steps=100)
+    config = toy_config(tmp_path, eval_steps=6, save_steps=100)
+    for resume in (False, True):  # then in the one that is made up for, before another step
+        result = run_training(Pressing(), config, resume)
+        assert result.interrupted and result.steps == 6 and result.evaluation == {}
+        assert [step for step, _ in list_checkpoints(tmp_path)] == [6]
 
-    result = run_training(ToyTask(), toy_config(tmp_path / "parts", **options), resume=True)
-    assert losses(logged(tmp_path / "parts")) == losses(whole)
-    assert result.best_checkpoint is not None
-    for run in ("whole", "parts"):
-        assert [step for step, _ in list_checkpoints(tmp_path / run)] == [6, 12]
-
-
-def test_ctrl_c_in_the_evaluation_that_is_made_up_for_stops_before_another_step(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
-    run_training(Pressing(), toy_config(tmp_path / "run", **options))
-    result = run_training(Pressing(), toy_config(tmp_path / "run", **options), resume=True)
-    assert result.interrupted and result.steps == 6
-    result = run_training(ToyTask(), toy_config(tmp_path / "run", **options), resume=True)
-    assert not result.interrupted and result.steps == 12
+    result = run_training(ToyTask(), config, resume=True)
+    assert not result.interrupted and result.best_checkpoint is not None
+    assert losses(logged(tmp_path)) == losses(logged(whole))
+    for run in (whole, tmp_path):
+        assert [step for step, _ in list_checkpoints(run)] == [6, 12]
 
 
 def test_ctrl_c_in_a_due_evaluation_at_the_same_step_defers_it(tmp_path: Path) -> None:

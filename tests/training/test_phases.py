@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from toy_task import GROUPS, PlannedTask, ToyTask, toy_config, train
+from toy_task import GROUPS, PlannedData, ToyData, ToyTask, toy_config, train
 
 from argusvl.config.schema import PhaseSection, RateScalingSection
 from argusvl.core.errors import ConfigError
@@ -106,16 +106,16 @@ def test_phases_cover_training_in_order(tmp_path: Path, ends: list[float]) -> No
 
 
 @pytest.mark.parametrize(
-    ("rule", "task", "factor"),
+    ("rule", "data", "factor"),
     [
-        ("linear", ToyTask, 4 * 2 / 16),
-        ("sqrt", ToyTask, (4 * 2 / 16) ** 0.5),
+        ("linear", ToyData, 4 * 2 / 16),
+        ("sqrt", ToyData, (4 * 2 / 16) ** 0.5),
         # 22 samples in 6 batches, whatever per_device_train_batch_size says.
-        ("linear", PlannedTask, 22 / 6 * 2 / 16),
+        ("linear", PlannedData, 22 / 6 * 2 / 16),
     ],
 )
-def test_rates_follow_the_samples_of_a_step(tmp_path: Path, rule: Any, task: Any, factor: float) -> None:
+def test_rates_follow_the_samples_of_a_step(tmp_path: Path, rule: Any, data: Any, factor: float) -> None:
     scaling = RateScalingSection(rule=rule, reference_samples=16)
     options = {**STEADY, "gradient_accumulation_steps": 2, "max_steps": 2}
-    entries = train(task(), tmp_path, rate_scaling=scaling, **options)
+    entries = train(ToyTask(data=data), tmp_path, rate_scaling=scaling, **options)
     assert [e["lr/head"] for e in entries] == pytest.approx([0.02 * factor] * 2)

@@ -16,8 +16,8 @@ import pytest
 import torch
 from toy_task import (
     GROUPS,
-    PlannedTask,
-    SizedTask,
+    PlannedData,
+    SizedData,
     ToyData,
     ToyModel,
     ToyTask,
@@ -93,30 +93,29 @@ def both_ranks(
     assert codes == [0, 0]
 
 
-class FullTask(SizedTask):
-    """A model for which the second rank has no memory."""
+def said(folder: Path) -> list[str]:
+    """What each rank ended with."""
+    return [(folder / f"rank{number}.txt").read_text() for number in range(2)]
 
-    def model(self) -> Any:
-        model, forward = super().model(), ToyModel.forward
 
-        def full(self: Any, x: Any, **batch: Any) -> Any:
-            if os.environ["RANK"] == "1":
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            return forward(self, x, **batch)
+class FullModel(ToyModel):
+    """The second rank has no memory for it."""
 
-        model.__class__ = type("ToyModel", (ToyModel,), {"forward": full})
-        return model
+    def forward(self, *args: Any, **batch: Any) -> Any:
+        if os.environ["RANK"] == "1":
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return super().forward(*args, **batch)
 
 
 def test_the_largest_batch_is_tried_on_every_rank_and_changes_nothing(
     tmp_path: Path, two_ranks: Path
 ) -> None:
-    both_ranks(tmp_path / "sized", task=SizedTask(**QUIET))
+    both_ranks(tmp_path / "sized", task=ToyTask(**QUIET, data=SizedData))
     assert losses(logged(tmp_path / "sized")) == losses(logged(two_ranks))
-    both_ranks(tmp_path / "full", task=FullTask(**QUIET))
-    said = [(tmp_path / "full" / f"rank{n}.txt").read_text() for n in range(2)]
-    assert "process 1 of 2 stopped: " in said[0] and "toy-3, toy-7" in said[0]
-    assert said[1].startswith("ConfigError") and "the largest batch does not fit" in said[1]
+    both_ranks(tmp_path / "full", task=ToyTask(**QUIET, data=SizedData, network=FullModel))
+    first, second = said(tmp_path / "full")
+    assert "process 1 of 2 stopped: " in first and "toy-3, toy-7" in first
+    assert second.startswith("ConfigError") and "the largest batch does not fit" in second
 
 
 def test_two_ranks_compute_what_one_process_does(tmp_path: Path, two_ranks: Path) -> None:
@@ -142,18 +141,14 @@ def test_two_ranks_compute_what_one_process_does(tmp_path: Path, two_ranks: Path
 
 def test_ranks_share_planned_batches(tmp_path: Path) -> None:
     options = {**OPTIONS, "max_steps": 5, "save_steps": 3}
-    both_ranks(tmp_path / "two", task=PlannedTask(**QUIET), **options)
-    one = train(PlannedTask(**QUIET), tmp_path / "one", gradient_accumulation_steps=2, **options)
+    task = ToyTask(**QUIET, data=PlannedData)
+    both_ranks(tmp_path / "two", task=task, **options)
+    one = train(task, tmp_path / "one", gradient_accumulation_steps=2, **options)
     two = logged(tmp_path / "two")
     assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
     (tmp_path / "two" / "checkpoint-5").rename(tmp_path / "two" / "gone")
-    both_ranks(tmp_path / "two", resume=True, task=PlannedTask(**QUIET), **options)
+    both_ranks(tmp_path / "two", resume=True, task=task, **options)
     assert losses(logged(tmp_path / "two")) == losses(two)
-
-
-def said(folder: Path) -> list[str]:
-    """What each rank ended with."""
-    return [(folder / f"rank{number}.txt").read_text() for number in range(2)]
 
 
 class Unreadable(ToyData):
@@ -165,29 +160,22 @@ class Unreadable(ToyData):
         return super().__getitem__(index)
 
 
-class UnreadableTask(ToyTask):
-    def train_dataset(self) -> ToyData:
-        return Unreadable(self.length)
-
-
 def test_an_error_of_one_rank_reaches_the_other_within_a_step(tmp_path: Path) -> None:
-    both_ranks(tmp_path, task=UnreadableTask(**QUIET))
+    both_ranks(tmp_path, task=ToyTask(**QUIET, data=Unreadable))
     first, second = sorted(said(tmp_path))
     assert first == "DataError: toy-11.jpg: no picture"
     assert second.startswith("TrainingError: process ") and "of 2 stopped: toy-11.jpg: no picture" in second
 
 
-class OtherData(ToyTask):
+class OtherData(ToyData):
     """Each rank reads other records."""
 
-    def train_dataset(self) -> ToyData:
-        data = super().train_dataset()
-        data.fingerprint = lambda: os.environ["RANK"]  # type: ignore[attr-defined]
-        return data
+    def fingerprint(self) -> str:
+        return os.environ["RANK"]
 
 
 def test_ranks_that_were_not_started_alike_are_refused(tmp_path: Path) -> None:
-    both_ranks(tmp_path / "data", task=OtherData(**QUIET))
+    both_ranks(tmp_path / "data", task=ToyTask(**QUIET, data=OtherData))
     for text in said(tmp_path / "data"):
         assert "the content of the training records is '0' in process 0 and '1' in process 1" in text
     by_rank = [{"max_steps": 9}, {"max_steps": 8}]
@@ -239,16 +227,11 @@ class CheckpointingModel(ToyModel):
         pass
 
 
-class FreezingTask(ToyTask):
-    def model(self) -> ToyModel:
-        return CheckpointingModel(super().model().config)
-
-
 def test_a_group_that_is_frozen_at_first_with_gradient_checkpointing(tmp_path: Path) -> None:
     groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
-    both_ranks(tmp_path / "two", task=FreezingTask(**QUIET, groups=groups), gradient_checkpointing=True)
-    alone = FreezingTask(**QUIET, groups=groups)
-    one = train(alone, tmp_path / "one", per_device_train_batch_size=4, **OPTIONS)
+    task = ToyTask(**QUIET, groups=groups, network=CheckpointingModel)
+    both_ranks(tmp_path / "two", task=task, gradient_checkpointing=True)
+    one = train(task, tmp_path / "one", per_device_train_batch_size=4, **OPTIONS)
     two = logged(tmp_path / "two")
     assert ["gn/head" in e for e in two] == [False] * 4 + [True] * 5
     assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,13 +32,6 @@ def recovery(**changes: Any) -> RecoverySection:
     ways = {"rate_factor": 0.5, "clip_factor": 0.5, "recovery_steps": 4, "max_roll_backs": 3}
     chosen: dict[str, Any] = {**limits, **ways, "snapshot_steps": 5}
     return RecoverySection(**chosen | changes)
-
-
-class BadData(ToyTask):
-    """One sample is broken for ever."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, broken=9)
 
 
 class FaultyModel(ToyModel):
@@ -71,14 +65,6 @@ class BadGradient(FaultyModel):
             output.loss_terms["size"] = output.loss_terms["size"] + zero.sqrt()
 
 
-def task_with(model: type[FaultyModel]) -> Callable[..., ToyTask]:
-    class Faulty(ToyTask):
-        def model(self) -> ToyModel:
-            return model(super().model().config)
-
-    return Faulty
-
-
 class BadWeights(ToyTask):
     """A weight is lost between two steps, once: no step after it is good, until training goes back."""
 
@@ -106,10 +92,12 @@ def run(task: ToyTask, folder: Path, **options: Any) -> list[dict[str, float]]:
     return train(task, folder, policies=policies, **OPTIONS | options)
 
 
-FAULTS: dict[str, tuple[Callable[..., ToyTask], str]] = {
-    "data": (BadData, "skipped"),
-    "term": (task_with(BadTerm), "skipped"),
-    "gradient": (task_with(BadGradient), "skipped"),
+BAD_DATA = partial(ToyTask, broken=9)
+BAD_TERM, BAD_GRADIENT = partial(ToyTask, network=BadTerm), partial(ToyTask, network=BadGradient)
+FAULTS: dict[str, tuple[Callable[[], ToyTask], str]] = {
+    "data": (BAD_DATA, "skipped"),
+    "term": (BAD_TERM, "skipped"),
+    "gradient": (BAD_GRADIENT, "skipped"),
     "weights": (BadWeights, "rolled_back"),
 }
 
@@ -163,7 +151,7 @@ class Hopeless(FaultyModel):
 
 def test_what_does_not_help_ends_with_a_diagnosis(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
-        train(task_with(Hopeless)(), tmp_path, recovery=recovery(max_roll_backs=2), **OPTIONS)
+        train(ToyTask(network=Hopeless), tmp_path, recovery=recovery(max_roll_backs=2), **OPTIONS)
     message = str(caught.value)
     assert "after 2 roll-backs" in message and "rare 9 times" in message
     assert "the weight of that term" in message
@@ -180,7 +168,7 @@ def test_the_share_in_a_window_counts_too(tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="roll-backs"):
         train(
-            task_with(Flicker)(),
+            ToyTask(network=Flicker),
             tmp_path,
             recovery=recovery(max_nan_ratio=0.2, nan_window=10, max_roll_backs=1),
             **OPTIONS,
@@ -195,11 +183,11 @@ def test_a_loss_of_nothing_ends_the_run(tmp_path: Path) -> None:
 
 def test_what_the_limits_count_outlives_a_resumption(tmp_path: Path) -> None:
     options = {**OPTIONS, "save_steps": 4, "num_train_epochs": 2.0}
-    whole = train(BadData(), tmp_path / "whole", recovery=recovery(), **options)
-    train(BadData(), tmp_path / "parts", recovery=recovery(), **options)
+    whole = train(BAD_DATA(), tmp_path / "whole", recovery=recovery(), **options)
+    train(BAD_DATA(), tmp_path / "parts", recovery=recovery(), **options)
     for step in (8, 12):
         (tmp_path / "parts" / f"checkpoint-{step}").rename(tmp_path / "parts" / f"gone-{step}")
-    parts = train(BadData(), tmp_path / "parts", resume=True, recovery=recovery(), **options)
+    parts = train(BAD_DATA(), tmp_path / "parts", resume=True, recovery=recovery(), **options)
     assert losses(parts) == losses(whole)
     assert events(tmp_path / "whole", "skipped") and len(whole) < 12
     means = [history(tmp_path / name)[-1]["train_loss"] for name in ("whole", "parts")]
@@ -233,7 +221,7 @@ def test_without_recovery_all_ranks_stop(tmp_path: Path) -> None:
 # Replay
 
 
-@pytest.mark.parametrize("make", [BadData, task_with(BadTerm), task_with(BadGradient)])
+@pytest.mark.parametrize("make", [BAD_DATA, BAD_TERM, BAD_GRADIENT], ids=["data", "term", "gradient"])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_kept_step_is_reproduced_bit_for_bit(tmp_path: Path, make: Any, bf16: bool) -> None:
     with pytest.raises(TrainingError) as caught:
@@ -241,7 +229,7 @@ def test_a_kept_step_is_reproduced_bit_for_bit(tmp_path: Path, make: Any, bf16: 
     bundle = Path(str(caught.value.where))
     before = sorted(path.name for path in tmp_path.iterdir())
     task = make()
-    if not isinstance(task, BadData):  # the fault depends on how often the model was called
+    if task.broken is None:  # the fault depends on how often the model was called
         model = task.model
         task.model = lambda: _called(model(), 8)  # type: ignore[method-assign]
     config = toy_config(tmp_path, bf16="auto", gradient_accumulation_steps=2, **OPTIONS)
@@ -261,7 +249,7 @@ def _called(model: Any, times: int) -> Any:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a run that has ended."""
     with pytest.raises(TrainingError) as caught:
-        train(BadData(), tmp_path_factory.mktemp("ended"), **OPTIONS)
+        train(BAD_DATA(), tmp_path_factory.mktemp("ended"), **OPTIONS)
     return Path(str(caught.value.where))
 
 
@@ -274,7 +262,7 @@ def test_a_replay_with_other_weights_says_so(tmp_path: Path, bundle: Path) -> No
     report = json.loads((bundle / "report.json").read_text())
     report["term_sums"][0]["size"] = "0.5"
     (bundle / "report.json").write_text(json.dumps(report))
-    found = replay(BadData(), toy_config(tmp_path, **OPTIONS), bundle)
+    found = replay(BAD_DATA(), toy_config(tmp_path, **OPTIONS), bundle)
     assert len(found.differences) == 1 and found.differences[0].startswith("term_sums[0].size was 0.5")
 
 
@@ -282,7 +270,7 @@ def test_a_replay_with_other_weights_says_so(tmp_path: Path, bundle: Path) -> No
 def test_a_damaged_bundle_is_named(tmp_path: Path, bundle: Path, name: str) -> None:
     (bundle / name).write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read|is truncated"):
-        replay(BadData(), toy_config(tmp_path, **OPTIONS), bundle)
+        replay(BAD_DATA(), toy_config(tmp_path, **OPTIONS), bundle)
 
 
 def test_the_module_is_the_first_in_the_order_of_computing(tmp_path: Path) -> None:

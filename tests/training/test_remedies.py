@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_recovery import recovery
-from test_watching import STEPS, CarefulTask, found
+from test_watching import FAST, STEPS, CarefulTask, found
 from toy_task import GROUPS, ToyModel, events, logged, losses, train
 from transformers import PreTrainedModel
 
@@ -20,9 +20,6 @@ from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.training import watching
 from argusvl.training.parallel import Parallel
-from argusvl.training.protocol import ParameterGroup
-
-FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
 
 
 def remedies(*slugs: str, attempts: int = 3) -> RemediesSection:
@@ -57,16 +54,12 @@ class Noise(ToyModel):
         return output
 
 
-class NoiseTask(CarefulTask):
-    def model(self) -> ToyModel:
-        model = super().model()
-        model.__class__ = Noise
-        return model
+NOISE: dict[str, Any] = {"groups": FAST, "network": Noise}
 
 
 def test_a_hint_that_no_trial_proves_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        curve = train(NoiseTask(groups=FAST), tmp_path, **STEPS, remedies=remedies(attempts=2))
+        curve = train(CarefulTask(**NOISE), tmp_path, **STEPS, remedies=remedies(attempts=2))
     assert int(curve[-1]["step"]) == STEPS["max_steps"]
     (told,) = (one.getMessage() for one in caplog.records if "Tried in vain" in one.getMessage())
     assert "the run goes on" in told and "restart with" in told
@@ -75,7 +68,7 @@ def test_a_hint_that_no_trial_proves_ends_no_run(tmp_path: Path, caplog: pytest.
     assert not events(tmp_path, "rolled_back")
 
 
-class SizeTask(NoiseTask):
+class SizeTask(CarefulTask):
     """Its figure says what its loss does not: weights that have run away are bad."""
 
     def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
@@ -84,7 +77,7 @@ class SizeTask(NoiseTask):
 
 
 def test_the_figure_that_users_choose_by_decides_before_the_loss(tmp_path: Path) -> None:
-    train(SizeTask(groups=FAST), tmp_path, **STEPS, remedies=remedies())
+    train(SizeTask(**NOISE), tmp_path, **STEPS, remedies=remedies())
     (kept,) = [one for one in events(tmp_path, "remedy") if one["kept"]]
     without, with_it = kept["figures"]
     assert with_it > 0.1 * without  # both are negative
@@ -114,7 +107,7 @@ def test_an_error_that_nothing_mends_ends_the_run(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(watching, "examine", proven)
     with pytest.raises(TrainingError, match="Tried in vain: .*times") as raised:
-        train(NoiseTask(groups=FAST), tmp_path, **STEPS, remedies=remedies(attempts=2))
+        train(CarefulTask(**NOISE), tmp_path, **STEPS, remedies=remedies(attempts=2))
     assert "restart" in str(raised.value.remedy)
 
 
@@ -142,18 +135,11 @@ class Broken(ToyModel):
         return output
 
 
-class BrokenTask(CarefulTask):
-    def model(self) -> ToyModel:
-        model = super().model()
-        model.__class__ = Broken
-        return model
-
-
 def test_a_trial_has_the_steps_of_the_way_that_was_gone_and_no_others(tmp_path: Path) -> None:
     """Recovery rolls back in the middle of the steps that a remedy is compared on."""
     Broken.passes = 0
     settings = recovery(max_consecutive_nan=1, snapshot_steps=2, rate_factor=1.0, clip_factor=1.0)
-    task, options = BrokenTask(groups=FAST), STEPS | {"max_steps": 60}
+    task, options = CarefulTask(groups=FAST, network=Broken), STEPS | {"max_steps": 60}
     mended = train(task, tmp_path, **options, remedies=remedies(), recovery=settings)
     backs = events(tmp_path, "rolled_back")
     assert [one["to"] for one in backs] == [4, 0]

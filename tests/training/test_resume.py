@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_task
 from toy_task import (
     GROUPS,
-    PlannedTask,
+    PlannedData,
+    ToyConfig,
     ToyData,
+    ToyModel,
     ToyTask,
     another_process,
     contents,
@@ -61,40 +62,39 @@ class DyingTask(ToyTask):
 FROZEN = (replace(GROUPS[0], frozen_epochs=1.5), GROUPS[1])
 PHASES = [PhaseSection(until=0.5, train=["body"]), PhaseSection(until=1.0, rates={"head": 2.0})]
 
-# (options, batches until death): in the middle of an epoch, right at its end, under accumulation (whose last step is
-# short), with a logging window that the checkpoint cuts, with an average of weights, with all that has a state, and
-# with batches that the data plan: two epochs of six, whatever per_device_train_batch_size is.
-CASES: dict[str, tuple[dict[str, Any], int]] = {
-    "middle": ({"save_steps": 4}, 10),
-    "end of epoch": ({"save_steps": 6}, 9),
+# (options of the task, of the run, batches until death): in the middle of an epoch, right at its end, under
+# accumulation (whose last step is short), with a logging window that the checkpoint cuts, with an average of weights,
+# with all that has a state, and with batches that the data plan: two epochs of six, whatever
+# per_device_train_batch_size is.
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "middle": ({}, {"save_steps": 4}, 10),
+    "end of epoch": ({}, {"save_steps": 6}, 9),
     "accumulated": (
+        {},
         {"save_steps": 3, "gradient_accumulation_steps": 4, "per_device_train_batch_size": 2},
         15,
     ),
-    "window": ({"save_steps": 4, "logging_steps": 3, "ema_decay": 0.9}, 10),
-    "shorter than an epoch": ({"save_steps": 2, "num_train_epochs": 0.9}, 5),
-    "frozen at first": ({"save_steps": 3, "groups": FROZEN}, 8),
-    "in phases": ({"save_steps": 3, "phases": PHASES}, 8),
-    "balanced": ({"save_steps": 3, "balance_decay": 0.9}, 8),
-    "planned, early": ({"save_steps": 2, "task": PlannedTask}, 4),
-    "planned, late": ({"save_steps": 2, "task": PlannedTask}, 8),
+    "window": ({}, {"save_steps": 4, "logging_steps": 3, "ema_decay": 0.9}, 10),
+    "shorter than an epoch": ({}, {"save_steps": 2, "num_train_epochs": 0.9}, 5),
+    "frozen at first": ({"groups": FROZEN}, {"save_steps": 3}, 8),
+    "in phases": ({}, {"save_steps": 3, "phases": PHASES}, 8),
+    "balanced": ({}, {"save_steps": 3, "balance_decay": 0.9}, 8),
+    "planned, early": ({"data": PlannedData}, {"save_steps": 2}, 4),
+    "planned, late": ({"data": PlannedData}, {"save_steps": 2}, 8),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_died_resumes_to_the_losses_of_one_that_did_not(tmp_path: Path, case: str) -> None:
-    options, batches = CASES[case]
-    options = dict(options)
-    groups, task = options.pop("groups", GROUPS), options.pop("task", ToyTask)
-    whole = train(task(groups=groups), tmp_path / "whole", **options)
-    if task is PlannedTask:
+    task, options, batches = CASES[case]
+    whole = train(ToyTask(**task), tmp_path / "whole", **options)
+    if "data" in task:
         assert len(whole) == 12
     with pytest.raises(Killed):
-        dying = type("Dying", (DyingTask, task), {})(batches, groups=groups)
-        train(dying, tmp_path / "parts", **options)
+        train(DyingTask(batches, **task), tmp_path / "parts", **options)
     assert 0 < list_checkpoints(tmp_path / "parts")[-1][0] < int(whole[-1]["step"])
 
-    parts = train(task(groups=groups), tmp_path / "parts", resume=True, **options)
+    parts = train(ToyTask(**task), tmp_path / "parts", resume=True, **options)
 
     assert losses(parts) == losses(whole)
     last = [list_checkpoints(tmp_path / run)[-1][1] / "model.safetensors" for run in ("whole", "parts")]
@@ -120,19 +120,16 @@ def test_data_workers_outlive_an_epoch_and_end_with_the_run(tmp_path: Path) -> N
                 file.write(f"{os.getpid()}\n")
             return super().__getitem__(index)
 
-    class Signing(ToyTask):
-        def train_dataset(self) -> ToyData:
-            return Signed(self.length)
-
+    task = ToyTask(data=Signed)
     options: dict[str, Any] = {"save_steps": 4, "save_total_limit": 9, "dataloader_num_workers": 1}
-    train(Signing(), tmp_path / "run", num_train_epochs=3.0, **options)
+    train(task, tmp_path / "run", num_train_epochs=3.0, **options)
     assert len(set((tmp_path / "pids").read_text().split()) - {str(os.getpid())}) == 1
     # From the middle of an epoch on: its rest has a worker of its own, which does not outlive it.
     (tmp_path / "pids").unlink()
     for step, checkpoint in list_checkpoints(tmp_path / "run"):
         if step != 4:
             shutil.rmtree(checkpoint)
-    train(Signing(), tmp_path / "run", num_train_epochs=3.0, resume=True, **options)
+    train(task, tmp_path / "run", num_train_epochs=3.0, resume=True, **options)
     assert len(set((tmp_path / "pids").read_text().split()) - {str(os.getpid())}) == 2
     assert not multiprocessing.active_children()
 
@@ -145,16 +142,12 @@ def test_resuming_draws_no_sample_a_second_time(tmp_path: Path) -> None:
             asked.append((self.epoch, index))
             return super().__getitem__(index)
 
-    class Watching(ToyTask):
-        def train_dataset(self) -> ToyData:
-            return Watched(self.length)
-
     options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
     with pytest.raises(Killed):
-        train(type("Dying", (DyingTask, Watching), {})(10), tmp_path / "run", **options)
+        train(DyingTask(10, data=Watched), tmp_path / "run", **options)
     shutil.rmtree(tmp_path / "run" / "checkpoint-8")
     asked.clear()
-    train(Watching(), tmp_path / "run", resume=True, **options)
+    train(ToyTask(data=Watched), tmp_path / "run", resume=True, **options)
 
     # Steps 5 to 12 of 4 samples each; an epoch is 22 samples in 6 steps.
     assert len(asked) == 22 - 16 + 22
@@ -211,32 +204,33 @@ def test_resuming_what_does_not_exist_is_an_error(tmp_path: Path) -> None:
         train(ToyTask(), tmp_path / "run", resume=True)
 
 
+def wider(config: ToyConfig) -> ToyModel:
+    return ToyModel(ToyConfig(width=16))
+
+
+HEAD_AT_0 = {"groups": (replace(GROUPS[0], learning_rate=0.0), GROUPS[1])}
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("task", "begun", "change", "message"),
     [
-        ({"seed": 4}, "trained with seed 3, now it is 4"),
-        ({"per_device_train_batch_size": 2}, "per_device_train_batch_size 4, now it is 2"),
-        ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps 1, now it is 2"),
+        ({}, {}, {"seed": 4}, "trained with seed 3, now it is 4"),
+        ({}, {}, {"per_device_train_batch_size": 2}, "per_device_train_batch_size 4, now it is 2"),
+        ({}, {}, {"gradient_accumulation_steps": 2}, "gradient_accumulation_steps 1, now it is 2"),
+        ({"length": 30}, {}, {}, "training samples 22, now it is 30"),
+        ({"network": wider}, {}, {}, "do not fit the configured model"),
+        (HEAD_AT_0, {}, {}, "does not fit this run's parameter groups"),
+        (HEAD_AT_0, {"ema_decay": 0.9}, {}, r"2 parameters trained then and not now.*head\.bias"),
     ],
 )
-def test_another_order_of_data_is_an_error(copied: Copied, change: dict[str, int], message: str) -> None:
+def test_what_a_run_cannot_go_on_with_is_refused(
+    copied: Copied, task: dict[str, Any], begun: dict[str, Any], change: dict[str, int], message: str
+) -> None:
+    run = copied(max_steps=5, **begun)
+    before = contents(run / "checkpoint-5")
     with pytest.raises(CheckpointError, match=message):
-        train(ToyTask(), copied(max_steps=5), resume=True, **change)
-
-
-def test_resuming_with_other_data_or_another_model_is_an_error(copied: Copied) -> None:
-    run = copied(max_steps=5)
-    before = contents(run)
-    with pytest.raises(CheckpointError, match="training samples 22, now it is 30"):
-        train(ToyTask(length=30), run, resume=True)
-    assert contents(run) == before
-
-    class Wider(ToyTask):
-        def model(self) -> Any:
-            return toy_task.ToyModel(toy_task.ToyConfig(width=16))
-
-    with pytest.raises(CheckpointError, match="do not fit the configured model"):
-        train(Wider(), run, resume=True)
+        train(ToyTask(**task), run, resume=True, max_steps=6, **begun | change)
+    assert contents(run / "checkpoint-5") == before
 
 
 def test_the_newest_complete_checkpoint_goes_on(copied: Copied, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ from toy_task import (
 )
 from transformers import TrainerCallback
 
-from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
+from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
 
@@ -116,13 +116,9 @@ def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> 
             (tmp_path / "train.jsonl").read_text()
             return super().__getitem__(index)
 
-    class OnDisk(ToyTask):
-        def train_dataset(self) -> ToyData:
-            return Vanishing(self.length)
-
-    with pytest.raises(ArgusError) as caught:
-        train(OnDisk(), tmp_path / "run", save_steps=2, dataloader_num_workers=workers)
-    assert isinstance(caught.value, DataError) and str(caught.value.where).endswith("train.jsonl")
+    with pytest.raises(DataError) as caught:
+        train(ToyTask(data=Vanishing), tmp_path / "run", save_steps=2, dataloader_num_workers=workers)
+    assert str(caught.value.where).endswith("train.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -65,14 +65,9 @@ class SteepModel(ToyModel):
         return output
 
 
-class SteepTask(ToyTask):
-    def model(self) -> ToyModel:
-        return SteepModel(super().model().config)
-
-
 @pytest.mark.parametrize("max_grad_norm", [1.0, 1e9])
 def test_a_gradient_that_is_not_finite_is_named(tmp_path: Path, max_grad_norm: float) -> None:
-    trainer = ArgusTrainer(SteepTask(), toy_config(tmp_path, max_grad_norm=max_grad_norm))
+    trainer = ArgusTrainer(ToyTask(network=SteepModel), toy_config(tmp_path, max_grad_norm=max_grad_norm))
     before = trainer.run.network.body.weight.detach().clone()
     with pytest.raises(
         TrainingError, match=r"losses are finite, the gradient of head\.bias is not, first in head at step 1"

@@ -16,11 +16,14 @@ from argusvl.training.trainer import ArgusTrainer
 SOURCES = sorted(Path(argusvl.training.__file__).parent.rglob("*.py"))
 
 
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def calls(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     return {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        for node in ast.walk(tree)
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
     }
 
@@ -65,33 +68,12 @@ def test_the_private_names_that_the_engine_relies_on_are_there(tmp_path: Path) -
     taken = set(inspect.signature(Trainer._run_epoch).parameters)
     assert taken >= PASSED
     # Trainer calls it by keywords; nothing else of its own loop over steps is used.
-    used = set()
-    for path in SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Attribute)
-                and node.attr.startswith("_")
-                and not node.attr.startswith("__")
-            ):
-                used.add(node.attr)
-            if (
-                isinstance(node, ast.FunctionDef)
-                and path.name == "trainer.py"
-                and hasattr(Trainer, node.name)
-            ):
-                used.add(node.name)
-    ours = {name for path in SOURCES for name in _defined(path)}
-    foreign = {name for name in used - ours if any(hasattr(o, name) for o in objects.values())}
-    private = {
-        name for name in foreign | (used & set(vars(Trainer))) if name.startswith("_") and name != "__init__"
-    }
+    walked = [(path.name, node) for path in SOURCES for node in ast.walk(parsed(path))]
+    functions = {(file, node.name) for file, node in walked if isinstance(node, ast.FunctionDef)}
+    attributes = [node for _, node in walked if isinstance(node, ast.Attribute)]
+    ours = {name for _, name in functions} | {n.attr for n in attributes if isinstance(n.ctx, ast.Store)}
+    used = {n.attr for n in attributes} | {name for file, name in functions if file == "trainer.py"}
+    foreign = {name for name in used - ours if any(hasattr(one, name) for one in objects.values())}
+    relied_on = foreign | (used & set(vars(Trainer)))
+    private = {name for name in relied_on if name.startswith("_") and not name.startswith("__")}
     assert private <= set().union(*PRIVATE.values()), private - set().union(*PRIVATE.values())
-
-
-def _defined(path: Path) -> set[str]:
-    """Names with an underscore that a file of ours gives to its own objects."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    own = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-    own |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-    return own

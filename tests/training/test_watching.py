@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_task import PlannedTask, ToyModel, ToyTask, events, logged, losses, toy_config, train
+from toy_task import GROUPS, PlannedData, ToyModel, ToyTask, events, logged, losses, toy_config, train
 from transformers import PreTrainedModel
 
 from argusvl.config.schema import PhaseSection
 from argusvl.core.errors import TrainingError
 from argusvl.run.events import read_events
 from argusvl.training.parallel import Parallel
-from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer
 
 STEPS: dict[str, Any] = {"max_steps": 40, "eval_steps": 20, "save_steps": 60, "logging_steps": 10}
+FAST = GROUPS[0], replace(GROUPS[1], learning_rate=30.0)
 
 
 class CarefulTask(ToyTask):
@@ -33,55 +34,40 @@ class CarefulTask(ToyTask):
         return {"score": -error, "error": error}
 
 
-class CarefulPlannedTask(CarefulTask, PlannedTask):
-    pass
-
-
 def found(folder: Path) -> list[dict[str, Any]]:
     """Findings with the steps at which they were told."""
     told = events(folder, "found")
     return [{**event["finding"], "step": event["step"]} for event in told]
 
 
-HEALTHY: dict[str, tuple[type[ToyTask], dict[str, Any]]] = {
-    "plain": (CarefulTask, {}),
-    "accumulation": (CarefulTask, {"gradient_accumulation_steps": 2}),
-    "average": (CarefulTask, {"ema_decay": 0.9}),
-    "packed": (CarefulPlannedTask, {}),
-    "warm-up": (CarefulTask, {"warmup_ratio": 0.9, "lr_scheduler_type": "linear"}),
-    "one batch": (CarefulTask, {"per_device_train_batch_size": 22}),
-    "restarts": (CarefulTask, {"lr_scheduler_type": "cosine_with_restarts"}),
+HEALTHY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "accumulation": ({}, {"gradient_accumulation_steps": 2}),
+    "average": ({}, {"ema_decay": 0.9}),
+    "packed": ({"data": PlannedData}, {}),
+    "warm-up": ({}, {"warmup_ratio": 0.9, "lr_scheduler_type": "linear"}),
+    "one batch": ({}, {"per_device_train_batch_size": 22}),
+    "restarts": ({}, {"lr_scheduler_type": "cosine_with_restarts"}),
     "phases": (
-        CarefulTask,
+        {},
         {"phases": [PhaseSection(until=0.5, train=["head"]), PhaseSection(until=1.0, train=["body"])]},
     ),
+    "rate 0": ({"groups": (GROUPS[0], replace(GROUPS[1], learning_rate=0.0))}, {}),
+    "waits for an epoch": ({"groups": (replace(GROUPS[0], frozen_epochs=3.0), GROUPS[1])}, {}),
 }
+"""Of the task, and of the run; what is declared to be frozen is meant."""
 
 
 @pytest.mark.parametrize("case", HEALTHY)
 def test_a_healthy_run_gives_no_finding(case: str, tmp_path: Path) -> None:
     task, options = HEALTHY[case]
-    train(task(), tmp_path, **STEPS | options)
-    assert found(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "groups",
-    [
-        (ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 0.0)),
-        (ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=3.0), ParameterGroup("body", r".", 0.01)),
-    ],
-    ids=["rate 0", "waits"],
-)
-def test_a_declared_freeze_is_no_finding(groups: tuple[ParameterGroup, ...], tmp_path: Path) -> None:
-    train(CarefulTask(groups=groups), tmp_path, **STEPS)
+    train(CarefulTask(**task), tmp_path, **STEPS | options)
     assert found(tmp_path) == []
 
 
 def test_the_rate_of_one_group_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    groups = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
     with caplog.at_level(logging.WARNING):
-        train(CarefulTask(groups=groups), tmp_path, **STEPS)
+        train(CarefulTask(groups=FAST), tmp_path, **STEPS)
     (event,) = found(tmp_path)
     assert event["kind"] == "learning-rate-too-high" and event["group"] == "body" and event["step"] <= 30
     lines = [r.getMessage() for r in caplog.records if "learning-rate-too-high" in r.getMessage()]
@@ -90,20 +76,10 @@ def test_the_rate_of_one_group_is_named(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_group_that_never_trains_though_it_has_a_rate_is_found_at_once(tmp_path: Path) -> None:
-    groups = (
-        ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=50.0),
-        ParameterGroup("body", r".", 0.001),
-    )
+    groups = replace(GROUPS[0], frozen_epochs=50.0), GROUPS[1]
     train(CarefulTask(groups=groups), tmp_path, **STEPS)
     (event,) = found(tmp_path)
     assert (event["id"], event["where"], event["step"]) == ("D-003", "group head", 0)
-
-
-class DetachedTask(CarefulTask):
-    def model(self) -> ToyModel:
-        model = super().model()
-        model.__class__ = Cut
-        return model
 
 
 class Cut(ToyModel):
@@ -119,7 +95,7 @@ class Cut(ToyModel):
 
 
 def test_a_module_that_no_gradient_reaches_is_named(tmp_path: Path) -> None:
-    train(DetachedTask(), tmp_path, **STEPS)
+    train(CarefulTask(network=Cut), tmp_path, **STEPS)
     (event,) = found(tmp_path)
     assert event["kind"] == "no-gradient" and "body" in event["where"] and event["step"] <= 20
 

@@ -108,6 +108,13 @@ class ToyData(Dataset[dict[str, Tensor]]):
         return {"x": x, "y": y, "kind": kind}
 
 
+class SizedData(ToyData):
+    """Says which batch is the largest: of samples with four rows each."""
+
+    def largest_batch(self, samples: int, ranks: int) -> list[int]:
+        return [3, 7, 11, 15][:samples]
+
+
 class PlannedData(ToyData):
     """Batches of 1 to 7 samples, other ones in every epoch, in as many batches."""
 
@@ -155,15 +162,17 @@ class ToyTask:
     broken: int | None = None
     findings: Sequence[Finding] = ()
     scores: list[float] | None = None
+    data: type[ToyData] = ToyData
+    network: Callable[[ToyConfig], ToyModel] = ToyModel
 
     def check(self) -> Sequence[Finding]:
         return self.findings
 
     def model(self) -> ToyModel:
-        return ToyModel(ToyConfig(dropout=self.dropout))
+        return self.network(ToyConfig(dropout=self.dropout))
 
     def train_dataset(self) -> ToyData:
-        return ToyData(self.length, self.noise, self.broken)
+        return self.data(self.length, self.noise, self.broken)
 
     def eval_dataset(self) -> ToyData | None:
         return None if self.eval_length is None else ToyData(self.eval_length)
@@ -240,25 +249,6 @@ def from_config(config: RunConfig) -> ToyTask:
     odd = finding("malformed-record", "toy.jsonl:1", "odd"), finding("no-labels", "toy.jsonl:2", "even")
     findings = odd if config.training.run_name == "odd" else ()
     return ToyTask(findings=findings, broken=9 if config.training.run_name == "broken" else None)
-
-
-class PlannedTask(ToyTask):
-    """Its dataset says which samples are a batch."""
-
-    def train_dataset(self) -> ToyData:
-        return PlannedData(self.length, self.noise, self.broken)
-
-
-class SizedData(ToyData):
-    """Says which batch is the largest: of samples with four rows each."""
-
-    def largest_batch(self, samples: int, ranks: int) -> list[int]:
-        return [3, 7, 11, 15][:samples]
-
-
-class SizedTask(ToyTask):
-    def train_dataset(self) -> ToyData:
-        return SizedData(self.length, self.noise)
 
 
 def events(folder: Path, kind: str) -> list[dict[str, Any]]:
