@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
@@ -51,12 +51,6 @@ def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:
         assert found.greater_is_better is greater
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no CUDA device"):
-        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, ToyTask().figures())
-
-
 def test_a_tracker_that_is_not_installed_is_an_error_before_a_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,15 +62,73 @@ def test_a_tracker_that_is_not_installed_is_an_error_before_a_model_is_loaded(
     assert raised.value.where == "report_to" and "pip install mlflow" in str(raised.value.remedy)
 
 
-def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
-    config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
-    with pytest.raises(ConfigError, match="full eval"):
-        training_arguments(config, GROUPS, ToyTask().figures())
-
-
 def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no training sample"):
         ArgusTrainer(ToyTask(length=0), toy_config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("accelerator_config.dispatch_batches", True, "read all batches"),
+        ("accelerator_config.split_batches", True, "all processes together"),
+        ("accelerator_config.even_batches", False, "a batch less"),
+        ("ddp_static_graph", True, "from batch to batch"),
+        ("ddp_find_unused_parameters", False, "frozen for a while"),
+        ("fsdp_config.activation_checkpointing", True, "use gradient_checkpointing instead"),
+        ("fsdp_config.cpu_offload", True, "not for the engine"),
+        ("fsdp_config.version", 1, "FSDP2 alone"),
+        ("fsdp_config", "fsdp.json", "hide what is trained"),
+    ],
+)
+def test_what_cannot_work_on_several_processes_is_refused_before_they_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any, said: str
+) -> None:
+    section, _, name = key.partition(".")
+    passed = {"fsdp": section == "fsdp_config", section: {name: value} if name else value}
+    config, figures = toy_config(tmp_path, trainer_arguments=passed), ToyTask().figures()
+    groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
+    training_arguments(config, groups, figures)  # alone, each is fine
+    monkeypatch.setattr(arguments, "processes_of_launcher", lambda: 2)
+    with pytest.raises(ConfigError) as caught:
+        training_arguments(config, groups, figures)
+    assert caught.value.where == f"trainer_arguments.{key}" and said in str(caught.value)
+
+
+IN_PARTS = {"gradient_shares_every": 1, "trainer_arguments": {"fsdp": True}}
+FULL = {"fp16_full_eval": True, "bf16_full_eval": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable", "processes", "said"),
+    [
+        ({"metric_for_best_model": "beauty"}, "", 1, "metric_for_best_model: there is no figure 'beauty'"),
+        ({"trainer_arguments": FULL}, "", 1, "full eval"),
+        ({"trainer_arguments": {"deepspeed": "zero2.json"}}, "", 1, "deepspeed: .*--deepspeed FILE"),
+        ({}, "ACCELERATE_USE_DEEPSPEED", 1, "before a step that is not finite could be passed over"),
+        ({}, "ACCELERATE_USE_FSDP", 1, "asked for by the launcher, and not by the configuration"),
+        (IN_PARTS, "", 2, "gradient_shares_every: .*would wait for other processes"),
+    ],
+)
+def test_what_the_engine_cannot_train_with_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    variable: str,
+    processes: int,
+    said: str,
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "true")
+    monkeypatch.setattr(arguments, "processes_of_launcher", lambda: processes)
+    with pytest.raises(ConfigError, match=f"(?s){said}"):
+        training_arguments(toy_config(tmp_path, **changes), GROUPS, ToyTask().figures())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, ToyTask().figures())
 
 
 @pytest.mark.parametrize(
@@ -93,11 +145,10 @@ def test_other_ways_to_train(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert sum(e["loss"] for e in entries[-5:]) < sum(e["loss"] for e in entries[:5])
 
 
-def test_the_configuration_keeps_what_it_was_given(tmp_path: Path) -> None:
+def test_the_configuration_keeps_what_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"fsdp": True, "fsdp_config": {"reshard_after_forward": False}}
     config = toy_config(tmp_path, trainer_arguments={"accelerator_config": {"even_batches": True}, **given})
     before = config.model_dump()
-    with mock.patch("argusvl.training.arguments.processes_of_launcher", return_value=2):
-        arguments = training_arguments(config, GROUPS, ToyTask().figures())
-    assert arguments.fsdp_plugin_args is not None
+    monkeypatch.setattr(arguments, "processes_of_launcher", lambda: 2)
+    assert training_arguments(config, GROUPS, ToyTask().figures()).fsdp_plugin_args is not None
     assert config.model_dump() == before  # it is written into the run's folder, and read again

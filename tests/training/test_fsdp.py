@@ -17,8 +17,7 @@ from torch.distributed.tensor import DTensor
 from toy_task import GROUPS, SizedData, ToyModel, ToyTask, events, logged, toy_config, train
 
 from argusvl.config.deepspeed import carry_out, read_deepspeed
-from argusvl.core.errors import CheckpointError, ConfigError
-from argusvl.training.arguments import training_arguments
+from argusvl.core.errors import CheckpointError
 
 WHOLE: dict[str, Any] = {
     **OPTIONS,
@@ -176,22 +175,3 @@ def test_a_bad_step_is_examined_by_all_and_passed_over(tmp_path: Path) -> None:
     for ours, theirs in zip(*bundles, strict=True):
         kept = load_file(ours / "weights.safetensors"), load_file(theirs / "weights.safetensors")
         torch.testing.assert_close(*kept, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "where"),
-    [
-        ({"fsdp_config": {"activation_checkpointing": True}}, "fsdp_config.activation_checkpointing"),
-        ({"fsdp_config": {"cpu_offload": True}}, "fsdp_config.cpu_offload"),
-        ({"fsdp_config": {"version": 1}}, "fsdp_config.version"),
-        ({"fsdp_config": "fsdp.json"}, "fsdp_config"),
-    ],
-)
-def test_what_the_engine_does_not_serve_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], where: str
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    config = toy_config(tmp_path, trainer_arguments={"fsdp": True, **options})
-    with pytest.raises(ConfigError) as caught:
-        training_arguments(config, GROUPS, ToyTask().figures())
-    assert caught.value.where == f"trainer_arguments.{where}"

@@ -5,17 +5,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from test_ranks import both_ranks
-from toy_task import GROUPS, PlannedData, ToyTask, logged, losses, toy_config, train
+from toy_task import PlannedData, ToyTask, logged, losses, toy_config, train
 
-from argusvl.core.errors import ConfigError
 from argusvl.core.weight_files import load_safetensors
-from argusvl.training.arguments import training_arguments
 from argusvl.training.gradient_shares import shares_of
 from argusvl.training.listeners import Listener
 from argusvl.training.step import StepRecord
@@ -104,14 +101,6 @@ def test_they_are_measured_as_often_as_asked(tmp_path: Path) -> None:
     with_shares = [entry["step"] for entry in logged(tmp_path) if "gs/fit" in entry]
     assert with_shares == [6]
     assert sum(v for k, v in logged(tmp_path)[-1].items() if k.startswith("gs/")) == pytest.approx(1)
-
-
-def test_weights_in_parts_are_refused_by_name(tmp_path: Path) -> None:
-    config = toy_config(tmp_path, gradient_shares_every=1, trainer_arguments={"fsdp": True})
-    two = mock.patch("argusvl.training.arguments.processes_of_launcher", return_value=2)
-    with two, pytest.raises(ConfigError) as caught:
-        training_arguments(config, GROUPS, ToyTask().figures())
-    assert caught.value.where == "gradient_shares_every"
 
 
 def test_two_processes_train_as_if_nothing_was_measured(tmp_path: Path, two_ranks: Path) -> None:

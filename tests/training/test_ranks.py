@@ -28,8 +28,7 @@ from toy_task import (
 )
 
 from argusvl.core import precision
-from argusvl.core.errors import ArgusError, ConfigError, DataError
-from argusvl.training.arguments import training_arguments
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.training.parallel import Parallel
 from argusvl.training.policies import Action, Continue, Policy, RollBack, Scale
 from argusvl.training.run import run_training
@@ -235,45 +234,6 @@ def test_a_group_that_is_frozen_at_first_with_gradient_checkpointing(tmp_path: P
     two = logged(tmp_path / "two")
     assert ["gn/head" in e for e in two] == [False] * 4 + [True] * 5
     assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("key", "passed"),
-    [
-        ("accelerator_config.dispatch_batches", {"accelerator_config": {"dispatch_batches": True}}),
-        ("accelerator_config.split_batches", {"accelerator_config": {"split_batches": True}}),
-        ("accelerator_config.even_batches", {"accelerator_config": {"even_batches": False}}),
-        ("ddp_static_graph", {"ddp_static_graph": True}),
-        ("ddp_find_unused_parameters", {"ddp_find_unused_parameters": False}),
-    ],
-)
-def test_what_cannot_work_on_several_ranks_is_refused_before_they_meet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, passed: dict[str, Any]
-) -> None:
-    groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
-    training_arguments(
-        toy_config(tmp_path, trainer_arguments=passed), groups, ToyTask().figures()
-    )  # alone, each is fine
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError) as caught:
-        training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups, ToyTask().figures())
-    assert caught.value.where == f"trainer_arguments.{key}"
-
-
-def test_sharding_of_the_launcher_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match="FSDP is asked for by the launcher, and not by the configuration"):
-        training_arguments(toy_config(tmp_path), GROUPS, ToyTask().figures())
-
-
-@pytest.mark.parametrize("by_launcher", [True, False])
-def test_deepspeed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_launcher: bool) -> None:
-    if by_launcher:
-        monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    passed = {} if by_launcher else {"deepspeed": "configs/deepspeed/zero2.json"}
-    with pytest.raises(ConfigError, match="before a step that is not finite could be passed over") as caught:
-        training_arguments(toy_config(tmp_path, trainer_arguments=passed), GROUPS, ToyTask().figures())
-    assert "--deepspeed FILE" in str(caught.value.remedy)
 
 
 class OwnRates(Policy):

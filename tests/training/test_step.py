@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_task import ToyTask, events, history, logged, losses, toy_config, train
 from transformers import TrainerCallback
 
-from argusvl.core.errors import ConfigError, TrainingError
+from argusvl.core.errors import TrainingError
 from argusvl.run.checkpoints import read_best, verify_checkpoint
 from argusvl.run.events import append_event, read_events
 from argusvl.training.listeners import Listener
@@ -295,11 +295,6 @@ def test_a_figure_that_is_not_finite_chooses_nothing(tmp_path: Path) -> None:
     scores = [float("nan"), 1.0, float("nan")]
     train(ToyTask(scores=scores), tmp_path, max_steps=3, eval_steps=1, save_steps=1)
     assert json.loads((tmp_path / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoint-2"
-
-
-def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no figure 'beauty'"):
-        train(ToyTask(), tmp_path / "run", metric_for_best_model="beauty")
 
 
 def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(
