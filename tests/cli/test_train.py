@@ -160,7 +160,7 @@ def test_validate_only_asks_what_training_would_refuse(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setitem(arguments._TRACKERS, "wandb", lambda: False)
+    monkeypatch.setattr(arguments, "get_available_reporting_integrations", list)
     assert run(["train", config, "--validate-only", "run_name=odd", override]) == 1
     error = capsys.readouterr().err
     assert message in error and "malformed-record" in error and "3 findings" in error

@@ -54,7 +54,7 @@ def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:
 def test_a_tracker_that_is_not_installed_is_an_error_before_a_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(arguments._TRACKERS, "mlflow", lambda: False)
+    monkeypatch.setattr(arguments, "get_available_reporting_integrations", lambda: ["tensorboard"])
     task = ToyTask()
     monkeypatch.setattr(task, "model", lambda: pytest.fail("weights were loaded"))
     with pytest.raises(ConfigError, match="mlflow is not installed") as raised:

@@ -11,12 +11,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import TrainingArguments
-from transformers.integrations import (
-    is_mlflow_available,
-    is_tensorboard_available,
-    is_trackio_available,
-    is_wandb_available,
-)
+from transformers.integrations import get_available_reporting_integrations
 
 from argusvl.config.schema import RunConfig
 from argusvl.config.trainer_arguments import OURS
@@ -117,17 +112,10 @@ def training_arguments(
     return arguments
 
 
-_TRACKERS = {
-    "tensorboard": is_tensorboard_available,
-    "wandb": is_wandb_available,
-    "mlflow": is_mlflow_available,
-    "trackio": is_trackio_available,
-}
-
-
 def _refuse_missing_trackers(names: Sequence[str]) -> None:
     """Trainer asks for them only once the model is loaded."""
-    missing = [name for name in names if not _TRACKERS[name]()]
+    there = get_available_reporting_integrations()
+    missing = [name for name in names if name not in there]
     if missing:
         raise ConfigError(
             f"{missing[0]} is not installed",
