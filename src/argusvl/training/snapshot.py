@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 from transformers import PreTrainedModel, TrainerState
 
 from argusvl.core.errors import CheckpointError
@@ -98,7 +99,7 @@ class Snapshot:
     def kept(self) -> Snapshot:
         """A copy on the CPU that training does not reach."""
         changing = ("weights", "optimizer", "scheduler", "ranks", "task", "averages")
-        return replace(self, **{name: _copied(getattr(self, name)) for name in changing})
+        return replace(self, **{n: tree_map_only(Tensor, _copied, getattr(self, n)) for n in changing})
 
     def shards(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is in parts and therefore written by all processes together; empty where weights are whole."""
@@ -253,13 +254,7 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, DTensor):
-        return value.detach().clone()  # it stays on its device: a part is small
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(item) for item in value)
-    return value
+def _copied(tensor: Tensor) -> Tensor:
+    # A part stays on its device: it is small.
+    tensor = tensor.detach()
+    return tensor.clone() if isinstance(tensor, DTensor) else tensor.to("cpu", copy=True)
