@@ -31,7 +31,7 @@ def evaluate(state: TrainState) -> dict[str, float]:
     metrics["eval_seconds"] = time.perf_counter() - started
     state.log(metrics)
     state.notify("on_evaluate", metrics=metrics)
-    state.listeners.on_evaluation(state.step, figures)
+    state.listeners.tell("on_evaluation", state.step, figures)
     state.event(
         "evaluated", figures={name: float(value) for name, value in figures.items() if "/" not in name}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from argusvl.core.logging import get_logger
 from argusvl.training.step import StepRecord
@@ -47,19 +47,8 @@ class Listeners:
             wanted |= {wants} if isinstance(wants, str) else set(wants)
         return frozenset(wanted)
 
-    def on_step(self, record: StepRecord) -> None:
-        """Tells all."""
-        self._tell("on_step", record)
-
-    def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
-        """Tells all."""
-        self._tell("on_evaluation", step, figures)
-
-    def on_event(self, event: Mapping[str, Any]) -> None:
-        """Tells all."""
-        self._tell("on_event", event)
-
-    def _tell(self, what: str, *told: Any) -> None:
+    def tell(self, what: Literal["on_step", "on_evaluation", "on_event"], *told: Any) -> None:
+        """Calls a method of each."""
         for listener in self._listeners:
             try:
                 getattr(listener, what)(*told)

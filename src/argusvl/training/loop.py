@@ -109,7 +109,7 @@ def train_step(
     state.throughput.add(record.batches, record.seconds)
     if (every := state.arguments.torch_empty_cache_steps) is not None and state.step % every == 0:
         clear_device_cache()
-    state.listeners.on_step(record)
+    state.listeners.tell("on_step", record)
     state.notify("on_step_end")
     if state.stop_requested:
         state.control.should_save = state.control.should_training_stop = True

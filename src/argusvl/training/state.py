@@ -139,7 +139,7 @@ class TrainState:
     def event(self, event: str, **details: Any) -> None:
         """Writes down what happened, and tells the listeners."""
         if self.parallel.is_first:
-            self.listeners.on_event(append_event(self.output_dir, self.step, event, **details))
+            self.listeners.tell("on_event", append_event(self.output_dir, self.step, event, **details))
 
     def log(self, figures: dict[str, float]) -> None:
         """Writes figures into the run's log, and tells the callbacks."""

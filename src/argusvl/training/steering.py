@@ -108,7 +108,7 @@ def act(state: TrainState, record: StepRecord) -> bool:
             action = common
     match action:
         case Stop():
-            state.listeners.on_step(record)  # the step that it is about
+            state.listeners.tell("on_step", record)  # the step that it is about
             raise TrainingError(action.why, where=action.where, remedy=action.advice)
         case RollBack():
             _roll_back(state, action)
