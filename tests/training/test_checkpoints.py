@@ -22,9 +22,7 @@ from argusvl.run.checkpoints import (
     remove_leftovers,
     verify_checkpoint,
 )
-from argusvl.training import saving
 from argusvl.training.snapshot import Snapshot
-from argusvl.training.state import TrainState
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -53,40 +51,27 @@ WRITERS: dict[str, tuple[Any, str, Callable[..., None]]] = {
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_failed_write_leaves_the_rest(
-    tmp_path: Path, trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, writer: str
+    copied: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
     options: dict[str, Any] = {"save_steps": 3, "eval_steps": 100, "max_steps": 6}
-    whole = logged(trained(**options))
+    run = copied(**options)
+    whole, before = logged(run), contents(run / "checkpoint-3")
+    shutil.rmtree(run / "checkpoint-6")  # as if it had died after step 3
     place, name, failing = WRITERS[writer]
-    original, calls = getattr(place, name), []
-
-    def second_time(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        return (failing if len(calls) == 2 else original)(*args, **kwargs)
-
-    monkeypatch.setattr(place, name, second_time)
-    before: dict[str, bytes] = {}
-    take_snapshot = saving.take_snapshot
-
-    def remembering(state: TrainState) -> Snapshot:
-        if (tmp_path / "run" / "checkpoint-3").exists():
-            before.update(contents(tmp_path / "run" / "checkpoint-3"))
-        return take_snapshot(state)
-
-    monkeypatch.setattr(saving, "take_snapshot", remembering)
+    monkeypatch.setattr(place, name, failing)
     with pytest.raises(CheckpointError) as caught:
-        train(ToyTask(), tmp_path / "run", **options)
+        train(ToyTask(), run, resume=True, **options)
 
     assert "checkpoint-6" in str(caught.value.where) and "was not written" in caught.value.what
     assert "--resume" in str(caught.value.remedy)
     if failing is full_disk:
         assert "the disk is full" in caught.value.what
-    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3]
-    assert before and contents(tmp_path / "run" / "checkpoint-3") == before
-    assert hidden(tmp_path / "run") == []
+    assert [step for step, _ in list_checkpoints(run)] == [3]
+    assert before and contents(run / "checkpoint-3") == before
+    assert hidden(run) == []
 
     monkeypatch.undo()
-    parts = train(ToyTask(), tmp_path / "run", resume=True, **options)
+    parts = train(ToyTask(), run, resume=True, **options)
     assert losses(parts) == losses(whole)
 
 

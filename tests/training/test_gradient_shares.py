@@ -83,9 +83,7 @@ def test_the_trunk_is_what_the_most_objectives_reach() -> None:
     found = shares_of(["a", "b", "c"], norms, ["body", "body", "head"])
     assert found.norms == pytest.approx({"a": 3.0, "b": 0.3, "c": 1.0})
     assert found.greatest["b"] == pytest.approx(0.3 / 4.3)
-
-
-def test_the_greatest_share_is_that_of_the_group_where_it_is_greatest() -> None:
+    # The greatest share is that of the group where it is greatest.
     norms = torch.tensor([[1e4, 1e-3], [1.0, 1.0]], dtype=torch.float64)
     found = shares_of(["loud", "quiet"], norms, ["body", "head"])
     assert found.shares["quiet"] < 1e-3 and found.greatest["quiet"] > 0.9

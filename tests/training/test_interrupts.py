@@ -3,13 +3,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_task import ToyTask, another_process, logged, losses, toy_config, train, wait_until
+from toy_task import (
+    ToyTask,
+    another_process,
+    events,
+    logged,
+    losses,
+    toy_config,
+    train,
+    train_slowly,
+    wait_until,
+)
 from transformers import TrainerCallback
 
 from argusvl.run.checkpoints import list_checkpoints, verify_checkpoint
@@ -110,19 +119,9 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 def _train_in_a_group_of_its_own(folder: Path, persistent: bool) -> None:
     os.setsid()
-    task = ToyTask()
-    collate = task.collate
-    task.collate = lambda samples: (time.sleep(0.05), collate(samples))[1]  # type: ignore[method-assign]
-    config = toy_config(
-        folder,
-        dataloader_num_workers=2,
-        num_train_epochs=50.0,
-        save_steps=2,
-        eval_steps=1000,
-        trainer_arguments={"dataloader_persistent_workers": persistent},
-    )
-    result = run_training(task, config)
-    (folder / "interrupted").write_text(str(result.interrupted))
+    options: dict[str, Any] = {"num_train_epochs": 50.0, "save_steps": 2, "eval_steps": 1000}
+    workers = {"dataloader_persistent_workers": persistent}
+    train_slowly(folder, dataloader_num_workers=2, trainer_arguments=workers, **options)
 
 
 @pytest.mark.parametrize(("number", "persistent"), [(signal.SIGINT, False), (signal.SIGTERM, True)])
@@ -134,5 +133,5 @@ def test_a_signal_to_the_group_reaches_data_workers_too_and_harms_none(
         os.killpg(child.pid or 0, number)
         child.join(60)
         assert child.exitcode == 0
-    assert (tmp_path / "interrupted").read_text() == "True"
+    assert [one["why"] for one in events(tmp_path, "stopped")] == ["interrupted"]
     verify_checkpoint(list_checkpoints(tmp_path)[-1][1], for_resume=True)

@@ -31,14 +31,6 @@ PHASES = [
 ]
 
 
-def test_phases_choose_what_trains_and_how_fast(tmp_path: Path) -> None:
-    entries = train(ToyTask(), tmp_path, phases=PHASES, **STEADY)
-    assert ["gn/head" in e for e in entries] == [False] * 2 + [True] * 6
-    assert ["gn/body" in e for e in entries] == [True] * 6 + [False] * 2
-    assert [e["lr/head"] for e in entries] == pytest.approx([0.02] * 2 + [0.04] * 4 + [0.01] * 2)
-    assert [e["lr/body"] for e in entries] == pytest.approx([0.01] * 8)
-
-
 def test_phases_weigh_loss_terms(tmp_path: Path) -> None:
     phases = [
         PhaseSection(until=0.5, weights={"rare": 0.0, "size": 0.0}),
@@ -54,15 +46,21 @@ WAITING = (replace(GROUPS[0], frozen_epochs=0.5), GROUPS[1])
 
 
 @pytest.mark.parametrize(
-    ("groups", "phases", "head", "body"),
+    ("groups", "phases", "head", "body", "rates"),
     [
-        (WAITING, None, [False] * 3 + [True] * 5, [True] * 8),
-        (GROUPS, PHASES, [False] * 2 + [True] * 6, [True] * 6 + [False] * 2),
+        (WAITING, None, [False] * 3 + [True] * 5, [True] * 8, [0.02] * 8),
+        (
+            GROUPS,
+            PHASES,
+            [False] * 2 + [True] * 6,
+            [True] * 6 + [False] * 2,
+            [0.02] * 2 + [0.04] * 4 + [0.01] * 2,
+        ),
     ],
     ids=["waits for an epoch", "rests in a phase"],
 )
-def test_a_group_that_waits_or_rests_does_not_move(
-    tmp_path: Path, groups: Any, phases: Any, head: list[bool], body: list[bool]
+def test_a_group_that_waits_or_rests_does_not_move_and_trains_as_fast_as_told(
+    tmp_path: Path, groups: Any, phases: Any, head: list[bool], body: list[bool], rates: list[float]
 ) -> None:
     """An epoch has six steps."""
     weights: list[tuple[torch.Tensor, ...]] = []
@@ -80,8 +78,10 @@ def test_a_group_that_waits_or_rests_does_not_move(
         moves = [not torch.equal(one[part], other[part]) for one, other in pairwise(weights)]
         assert moves == expected
     entries = [e for e in trainer.state.log_history if "loss" in e]
-    assert ["gn/head" in e for e in entries] == head
-    assert all("wn/head" in e and "lr/head" in e for e in entries)
+    assert ["gn/head" in e for e in entries] == head and ["gn/body" in e for e in entries] == body
+    assert all("wn/head" in e for e in entries)
+    assert [e["lr/head"] for e in entries] == pytest.approx(rates)
+    assert [e["lr/body"] for e in entries] == pytest.approx([0.01] * 8)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ class Run:
             clock=lambda: self.now,
         )
 
-    def begin(self) -> None:
+    def begin(self) -> Run:
         self.shown.on_train_begin(self.args, self.state, self.control)
+        return self
 
     def wait(self, seconds: float) -> None:
         for _ in range(int(seconds)):
@@ -86,8 +87,7 @@ def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
 
 
 def test_elsewhere_there_are_plain_lines_now_and_then(tmp_path: Path) -> None:
-    run = Run(tmp_path, max_steps=103)
-    run.begin()
+    run = Run(tmp_path, max_steps=103).begin()
     for step in range(1, 104):
         run.step(passes=0.25, loss=0.5 / step)
     run.evaluate(0.0)
@@ -121,15 +121,13 @@ def gaps(run: Run, seconds: int, act: Any) -> int:
 
 @pytest.mark.parametrize("passes", [3.0, 40.0, 400.0])
 def test_a_line_comes_every_fifteen_seconds(tmp_path: Path, passes: float) -> None:
-    run = Run(tmp_path)
-    run.begin()
+    run = Run(tmp_path).begin()
     assert gaps(run, 900, lambda: run.step(passes=passes)) <= 15
     assert gaps(run, 100, lambda: run.evaluate(50)) <= 15
 
 
 def test_a_slow_first_step_says_what_takes_so_long(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.begin()
+    run = Run(tmp_path).begin()
     run.step(data=12, passes=25, optimizer=1)
     assert run.lines() == [
         "step 0/100, preparing data for 10 s",
@@ -142,8 +140,7 @@ def test_a_slow_first_step_says_what_takes_so_long(tmp_path: Path) -> None:
 
 
 def test_a_step_and_a_loss_are_shown_once(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.begin()
+    run = Run(tmp_path).begin()
     run.step(passes=12, loss=0.5)
     run.step(data=6, passes=19)
     run.step(passes=5, loss=0.25)
@@ -159,8 +156,7 @@ def test_a_step_and_a_loss_are_shown_once(tmp_path: Path) -> None:
 
 
 def test_a_long_evaluation_is_named_and_is_no_part_of_a_step(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.begin()
+    run = Run(tmp_path).begin()
     for _ in range(50):
         run.step(passes=1)
     run.evaluate(60)
@@ -173,15 +169,13 @@ def test_a_long_evaluation_is_named_and_is_no_part_of_a_step(tmp_path: Path) -> 
 
 def test_what_the_run_has_measured_before_it_goes_on_counts(tmp_path: Path) -> None:
     history = [{"loss": 1.0, "step": 50}, {"eval_seconds": 500.0, "step": 50}]
-    run = Run(tmp_path, global_step=50, log_history=history)
-    run.begin()
+    run = Run(tmp_path, global_step=50, log_history=history).begin()
     run.step(passes=1, loss=0.5)
     assert run.lines() == ["step 51/100, loss 0.5, 8.0 samples/s, left 0:09:09"]
 
 
 def test_other_ranks_say_nothing(tmp_path: Path) -> None:
-    run = Run(tmp_path, is_world_process_zero=False)
-    run.begin()
+    run = Run(tmp_path, is_world_process_zero=False).begin()
     run.step(passes=60, loss=0.5)
     run.evaluate(60)
     assert run.lines() == []

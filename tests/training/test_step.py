@@ -103,11 +103,10 @@ def test_a_record_says_what_the_step_was(tmp_path: Path) -> None:
 
 
 class At(Policy):
-    """One action at one step, once."""
+    """One action at one step, as often as told; what is done stays done."""
 
-    def __init__(self, step: int, action: Action, every: int = 2) -> None:
-        self.step = step
-        self.action: Action | None = action
+    def __init__(self, step: int, action: Action, every: int = 2, times: int = 1) -> None:
+        self.step, self.action, self.left = step, action, times
         self.snapshot_every = every
         self.progress: list[int] = []
 
@@ -116,10 +115,16 @@ class At(Policy):
         return Plan()
 
     def after_backward(self, record: StepRecord) -> Action:
-        if record.step == self.step and self.action is not None:
-            action, self.action = self.action, None
-            return action
-        return super().after_backward(record)
+        if record.step != self.step or not self.left:
+            return super().after_backward(record)
+        self.left -= 1
+        return self.action
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"left": self.left}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.left = min(self.left, state["left"])
 
 
 @pytest.mark.parametrize(("every", "to"), [(2, 6), (5, 5)], ids=["in the epoch", "over its end"])
@@ -217,19 +222,11 @@ def test_after_a_roll_back_only_the_best_of_the_way_that_was_given_up_remains(tm
     The best checkpoint stays, whatever the new way finds at its step.
     """
 
-    class Once(At):
-        def state_dict(self) -> dict[str, Any]:
-            return {"done": self.action is None}
-
-        def load_state_dict(self, state: Mapping[str, Any]) -> None:
-            if state["done"]:
-                self.action = None
-
     back = RollBack("a test", change=Scale("lower", 0.1, steps=100))
     options: dict[str, Any] = {"save_steps": 2, "eval_steps": 2, "save_total_limit": 1}
     found = [1.0, 5.0, *[2.0] * 6]
     task = ToyTask(scores=list(found))
-    whole = train(task, tmp_path / "whole", policies=[Once(5, back, 3)], **options)
+    whole = train(task, tmp_path / "whole", policies=[At(5, back, 3)], **options)
     run = tmp_path / "whole"
     best = json.loads((run / "best_checkpoint.json").read_text())
     assert (best["checkpoint"], best["step"], best["value"]) == ("best-4", 4, 5.0)
@@ -240,9 +237,9 @@ def test_after_a_roll_back_only_the_best_of_the_way_that_was_given_up_remains(tm
 
     config = toy_config(tmp_path / "parts", **options)
     with pytest.raises(KeyboardInterrupt):
-        run_training(ToyTask(scores=list(found)), config, callbacks=[Dying(4)], policies=[Once(5, back, 3)])
+        run_training(ToyTask(scores=list(found)), config, callbacks=[Dying(4)], policies=[At(5, back, 3)])
     assert [path.name for path in (tmp_path / "parts").glob("checkpoint-*")] == ["checkpoint-3"]
-    parts = train(ToyTask(scores=[2.0] * 9), tmp_path / "parts", True, policies=[Once(5, back, 3)], **options)
+    parts = train(ToyTask(scores=[2.0] * 9), tmp_path / "parts", True, policies=[At(5, back, 3)], **options)
     assert losses(parts) == losses(whole)
     assert read_best(tmp_path / "parts") == read_best(run)
 
@@ -302,20 +299,8 @@ def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(
 ) -> None:
     """A resumed run keeps its first snapshot where it begins; two roll-backs to it find it as it was."""
 
-    class Twice(Policy):
-        snapshot_every = 100
-
-        def __init__(self) -> None:
-            self.left = 2
-
-        def after_backward(self, record: StepRecord) -> Action:
-            if record.step == 9 and self.left:
-                self.left -= 1
-                return RollBack("a test")
-            return super().after_backward(record)
-
     options: dict[str, Any] = {**QUICK, "ema_decay": 0.9}
-    run, policy = copied(**options | {"save_steps": 5}), Twice()
+    run, policy = copied(**options | {"save_steps": 5}), At(9, RollBack("a test"), 100, times=2)
     for path in run.glob("checkpoint-1*"):
         path.rename(tmp_path / path.name)
     entries = train(ToyTask(), run, True, policies=[policy], **options)

@@ -76,7 +76,7 @@ def test_the_rate_of_one_group_is_named(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_group_that_never_trains_though_it_has_a_rate_is_found_at_once(tmp_path: Path) -> None:
-    groups = replace(GROUPS[0], frozen_epochs=50.0), GROUPS[1]
+    groups = replace(GROUPS[0], frozen_epochs=50.0), replace(GROUPS[1], learning_rate=0.001)
     train(CarefulTask(groups=groups), tmp_path, **STEPS)
     (event,) = found(tmp_path)
     assert (event["id"], event["where"], event["step"]) == ("D-003", "group head", 0)
