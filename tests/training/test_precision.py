@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,11 @@ SLOW, FAST = 0.1, 5.0
 OPTIONS: dict[str, Any] = {"bf16": "auto", "save_steps": 4, "eval_steps": 100}
 
 
+@dataclass
 class Watched(ToyTask):
     """Notes what its model computes in."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seen: set[torch.dtype] = set()
+    seen: set[torch.dtype] = field(default_factory=set)
 
     def model(self) -> ToyModel:
         model = super().model()

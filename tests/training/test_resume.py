@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,11 @@ class Killed(Exception):  # noqa: N818 - it is what happens, not an error of the
     """What a test raises in the middle of a run."""
 
 
+@dataclass
 class DyingTask(ToyTask):
-    """Fails without any goodbye when the N-th batch is made."""
+    """Fails without any goodbye when so many batches are made."""
 
-    def __init__(self, batches: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.batches_left = batches
+    batches_left: int = 0
 
     def collate(self, samples: Any) -> Batch:
         self.batches_left -= 1
@@ -91,7 +90,7 @@ def test_a_run_that_died_resumes_to_the_losses_of_one_that_did_not(tmp_path: Pat
     if "data" in task:
         assert len(whole) == 12
     with pytest.raises(Killed):
-        train(DyingTask(batches, **task), tmp_path / "parts", **options)
+        train(DyingTask(**task, batches_left=batches), tmp_path / "parts", **options)
     assert 0 < list_checkpoints(tmp_path / "parts")[-1][0] < int(whole[-1]["step"])
 
     parts = train(ToyTask(**task), tmp_path / "parts", resume=True, **options)
@@ -144,7 +143,7 @@ def test_resuming_draws_no_sample_a_second_time(tmp_path: Path) -> None:
 
     options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
     with pytest.raises(Killed):
-        train(DyingTask(10, data=Watched), tmp_path / "run", **options)
+        train(DyingTask(data=Watched, batches_left=10), tmp_path / "run", **options)
     shutil.rmtree(tmp_path / "run" / "checkpoint-8")
     asked.clear()
     train(ToyTask(data=Watched), tmp_path / "run", resume=True, **options)
