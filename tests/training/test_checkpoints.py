@@ -207,9 +207,10 @@ def test_rotation_keeps_the_best_and_the_newest(tmp_path: Path) -> None:
     verify_checkpoint(tmp_path / "run" / "best")
 
 
-def test_the_best_is_saved_between_two_save_steps(tmp_path: Path) -> None:
-    train(ToyTask(scores=[0.1, 0.5, 0.3, 0.2]), tmp_path / "run", save_steps=100, eval_steps=3)
-    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3, 6, 12]
+def test_the_best_is_saved_between_two_save_steps_and_is_never_one_without_a_number(tmp_path: Path) -> None:
+    task = ToyTask(scores=[float("nan"), 0.5, 0.3, float("nan")])
+    train(task, tmp_path / "run", save_steps=100, eval_steps=3)
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [6, 12]
     state = json.loads((tmp_path / "run" / "checkpoint-12" / "trainer_state.json").read_text())
     assert Path(state["best_model_checkpoint"]).name == "checkpoint-6"
 

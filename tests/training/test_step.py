@@ -288,12 +288,6 @@ def test_a_factor_is_a_number_of_at_least_0(factor: float) -> None:
             made()
 
 
-def test_a_figure_that_is_not_finite_chooses_nothing(tmp_path: Path) -> None:
-    scores = [float("nan"), 1.0, float("nan")]
-    train(ToyTask(scores=scores), tmp_path, max_steps=3, eval_steps=1, save_steps=1)
-    assert json.loads((tmp_path / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoint-2"
-
-
 def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(
     tmp_path: Path, trained: Trained, copied: Trained
 ) -> None:
