@@ -276,9 +276,10 @@ ELSEWHERE = "names .*, which is not in the folder"
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({"step": 3}, "is no record of a best checkpoint"),
-        (BEST | {"step": "x"}, "is no record of a best checkpoint"),
-        (BEST | {"value": "x"}, "is no record of a best checkpoint"),
+        ({"step": 3}, "field 'checkpoint': Field required"),
+        (BEST | {"by": "hand"}, "field 'by'"),
+        (BEST | {"step": "x"}, "field 'step': .* a valid integer"),
+        (BEST | {"value": "x"}, "field 'value': .* a valid number"),
         (BEST | {"checkpoint": "../elsewhere"}, ELSEWHERE),
         (BEST | {"checkpoint": "checkpoint-2/../../elsewhere"}, ELSEWHERE),
         (BEST | {"checkpoint": str(Path(__file__).parent)}, ELSEWHERE),

@@ -19,8 +19,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field
 from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
@@ -36,6 +37,7 @@ from argusvl.core.files import (
     write_text_atomically,
 )
 from argusvl.core.logging import get_logger
+from argusvl.core.schemas import Count, checked
 from argusvl.core.weight_files import safetensors_names, weights_fingerprint
 from argusvl.run.layout import TRAINER_STATE
 
@@ -311,10 +313,12 @@ class BestCheckpoint:
         checkpoint: Name of its folder in the run's folder.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     checkpoint: str
-    step: int
+    step: Count
     metric: str
-    value: float
+    value: Annotated[float, Field(strict=True)]
 
 
 def record_best(run: Path, best: BestCheckpoint) -> Path:
@@ -398,12 +402,6 @@ def read_best(run: str | Path) -> BestCheckpoint | None:
     path = Path(run) / BEST_POINTER
     if not path.is_file():
         return None
-    try:
-        best = BestCheckpoint(**_read_json(path))
-        path_inside(Path(run), best.checkpoint, stated_in=path)
-        if type(best.step) is not int or type(best.value) not in (int, float):
-            raise TypeError("step or value is no number")
-    except TypeError as error:
-        what = "is no record of a best checkpoint, which has checkpoint, step, metric and value"
-        raise _damaged(path, what, "delete it") from error
+    best = checked(_read_json(path), BestCheckpoint, path, remedy="delete it")
+    path_inside(Path(run), best.checkpoint, stated_in=path)
     return best
