@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 from argusvl.core.threads import usable_cores
@@ -34,14 +33,9 @@ def drawn_in_order(
         return
     # Fresh processes: a copy of this one would hold the locks of the progress bar's thread.
     executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
-    pending: deque[Future[list[Drawn]]] = deque()
     try:
-        for chunk in chunks:
-            pending.append(executor.submit(draw, chunk))
-            if len(pending) > 2 * processes:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+        for some in executor.map(draw, chunks):
+            yield from some
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -28,7 +28,7 @@ from argusvl.manipulation.report.drawing import (
     errors_of,
     finger_colour,
 )
-from argusvl.manipulation.report.gallery import write_gallery
+from argusvl.manipulation.report.sections import write_gallery
 
 MakeHand = Callable[..., np.ndarray]
 

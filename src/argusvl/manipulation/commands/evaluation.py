@@ -106,7 +106,7 @@ def evaluate_checkpoint(
     def write(out: Path) -> None:
         from argusvl.manipulation.measure.evaluation import attention_of
         from argusvl.manipulation.report.drawing import draw_comparison, draw_errors, errors_of
-        from argusvl.manipulation.report.gallery import GALLERY, write_gallery
+        from argusvl.manipulation.report.sections import GALLERY, write_gallery
 
         def draw(crop: HandCrop, prediction: HandPrediction) -> Image.Image:
             return draw_comparison(crop, prediction, attention_of(model, crop))

@@ -16,7 +16,7 @@ from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
-from argusvl.manipulation.measure.metrics import HandFigures, add_s, evaluate_hands
+from argusvl.manipulation.measure.metrics import COMPARED, HandFigures, add_s, evaluate_hands
 from argusvl.manipulation.measure.predictions import AS_IT_IS, HandPrediction, predict_crops
 from argusvl.synthetic.hands.camera import project
 from argusvl.training.parallel import Parallel
@@ -109,8 +109,8 @@ def measure(
     figures = evaluate_hands(refined, truth, valid, mean_pose)
     coarse = evaluate_hands(np.stack([p.coarse_m for p in predictions]), truth, valid, mean_pose)
     scalars = {name: one.value for name, one in figures.figures.items()}
-    scalars |= {f"{name}_coarse": coarse.figures[name].value for name in ("mpjpe_root", "mpjpe_pa")}
-    scalars |= {f"mean_pose_{n}": figures.figures[n].mean_pose for n in ("mpjpe_root", "mpjpe_pa")}
+    scalars |= {f"{name}_coarse": coarse.figures[name].value for name in COMPARED}
+    scalars |= {f"mean_pose_{name}": figures.figures[name].mean_pose for name in COMPARED}
     off = np.linalg.norm(project(refined, cameras) - marks, axis=-1)[valid]
     scalars["mpjpe_2d"] = float(np.nanmean(off))
     scalars[SPREAD] = spread(refined, truth, valid)

@@ -37,11 +37,14 @@ MEASURED: dict[str, FigureSpec] = {
 }
 """What :func:`evaluate_hands` gives."""
 
+COMPARED = ("mpjpe_root", "mpjpe_pa")
+"""Beside these stand those of the coarse joints and of the mean pose."""
+
 FIGURES: dict[str, FigureSpec] = {
     **MEASURED,
     **{
         f"{name}_coarse": FigureSpec(f"{MEASURED[name].meaning}, before refinement", "lower", "mm")
-        for name in ("mpjpe_root", "mpjpe_pa")
+        for name in COMPARED
     },
     "mpjpe_2d": FigureSpec("mean error of the joints in the crop", "lower", "px"),
     "mean_pose_mpjpe_root": FigureSpec("what the mean pose reaches, relative to the wrist", "lower", "mm"),

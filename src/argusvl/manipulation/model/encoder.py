@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
-from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.weight_files import check_finite
 from argusvl.core.wording import first_line
+from argusvl.manipulation.data.dataset import MEAN, STD
 from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
 from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
 from argusvl.networks.efficientnet_lite import (
@@ -93,7 +93,7 @@ class EfficientNetEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """As :meth:`SmallEncoder.forward`; with five stages without the last map."""
         # From the normalisation of the batch to the one that the weights know.
-        pixels = renormalised(pixels, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        pixels = renormalised(pixels, MEAN, STD)
         maps = self.network.feature_maps(pixels.contiguous(memory_format=LAYOUT))
         return [maps[stage] for stage in self.ends]
 

@@ -1,21 +1,29 @@
-"""The sections of a report that show hands: figures beside the mean pose, errors of each joint, pictures."""
+"""What a report shows of hands: figures beside the mean pose, errors of each joint, pictures."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes, read_json
-from argusvl.manipulation.measure.metrics import FIGURES, Measured
-from argusvl.manipulation.report.gallery import GALLERY, LIST
+from argusvl.core.files import read_bytes, read_json, write_text_atomically
+from argusvl.manipulation.data.checking import Floats
+from argusvl.manipulation.data.dataset import HandCrop, HandDataset
+from argusvl.manipulation.measure.metrics import COMPARED, FIGURES, Measured
+from argusvl.manipulation.measure.predictions import HandPrediction
 from argusvl.visual.page import page_environment
 from argusvl.visual.pictures import data_uri, jpeg_uri
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
-_BESIDE = {"mpjpe_root": "mean_pose_mpjpe_root", "mpjpe_pa": "mean_pose_mpjpe_pa"}
+GALLERY = "hands"
+"""Folder of the pictures beside ``figures.json``."""
+_LIST = "hands.json"
 
 
 def task_report(run: RunFolder) -> TaskReport:
@@ -32,9 +40,9 @@ def task_report(run: RunFolder) -> TaskReport:
             "meaning": FIGURES[name].meaning,
             "refined": run.figures.get(name),
             "coarse": run.figures.get(f"{name}_coarse"),
-            "mean_pose": run.figures.get(beside),
+            "mean_pose": run.figures.get(f"mean_pose_{name}"),
         }
-        for name, beside in _BESIDE.items()
+        for name in COMPARED
         if isinstance(run.figures.get(name), (int, float))
     ]
     both = [(row["name"], row["refined"], row["mean_pose"]) for row in rows]
@@ -53,8 +61,35 @@ def task_report(run: RunFolder) -> TaskReport:
     return TaskReport(sections)
 
 
+def write_gallery(
+    folder: Path,
+    dataset: HandDataset,
+    predictions: Sequence[HandPrediction],
+    errors_mm: Sequence[Floats],
+    most: int,
+    draw: Callable[[HandCrop, HandPrediction], Image.Image],
+) -> None:
+    """Draws ``most`` hands: the worst for half of them, and the rest evenly over the others, best first.
+
+    The folder is made where it is missing; there is a prediction and errors ``[21]`` for each hand of the data set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    means = np.array([np.nan if np.isnan(e).all() else np.nanmean(e) for e in errors_mm])
+    order = [int(k) for k in np.argsort(means) if not np.isnan(means[k])]
+    worst = order[::-1][: most // 2]
+    rest = order[: len(order) - len(worst)]
+    places = np.linspace(0, len(rest) - 1, min(len(rest), most - len(worst))).round().astype(int)
+    entries = []
+    for number, index in enumerate([*(rest[k] for k in places), *worst[::-1]]):
+        name, error = f"{number:02}.jpg", round(float(means[index]), 2)
+        draw(dataset[index], predictions[index]).save(folder / name, quality=88)
+        told = {"picture": name, "source": dataset.sample_name(index), "error_mm": error}
+        entries.append(told | {"worst": index in worst})
+    write_text_atomically(folder / _LIST, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")
+
+
 def _pictures(folder: Path) -> list[dict[str, Any]]:
-    file = folder / LIST
+    file = folder / _LIST
     if not file.is_file():
         return []
     try:
