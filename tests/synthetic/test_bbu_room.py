@@ -9,34 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.records import RecordFile
 from argusvl.synthetic import generator_of
 from argusvl.synthetic.bbu_room.composition import compose
 from argusvl.synthetic.bbu_room.plan import Plan, paint_plan
 from argusvl.synthetic.bbu_room.stamp import apply_stamp, random_stamp
 from argusvl.synthetic.bbu_room.terms import LABELS, describe
 
-SPLITS = ("train", "val", "test")
 
-
-def draw(out: Path, images: int = 5, seed: int = 3, **options: Any) -> Path:
-    """A set of small pictures, fast to draw."""
-    generator_of("bbu-room")(out, images=images, seed=seed, **{"width": 224, "height": 168, **options})
-    return out
-
-
-def records(folder: Path, *splits: str) -> list[Record]:
-    return [record for split in splits for record in RecordFile(folder / f"{split}.jsonl")]
-
-
-@pytest.fixture(scope="module")
-def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 pictures of the usual size."""
-    return draw(tmp_path_factory.mktemp("sixty") / "set", images=60, width=448, height=336)
-
-
-def test_sixty_pictures_show_every_label_and_sizes_that_can_be_learned(sixty: Path) -> None:
-    of_splits = records(sixty, *SPLITS)
+def test_sixty_pictures_show_every_label_and_sizes_that_can_be_learned(tmp_path: Path) -> None:
+    generator_of("bbu-room")(tmp_path / "set", images=60, seed=3)
+    splits = (tmp_path / "set" / f"{split}.jsonl" for split in ("train", "val", "test"))
+    of_splits = [record for split in splits for record in RecordFile(split)]
     found = [o for record in of_splits for o in record.student.objects]
     assert {o.desc for o in found} == {describe(label, "zh") for label in LABELS}
     assert min(min(o.bbox_2d[2] - o.bbox_2d[0], o.bbox_2d[3] - o.bbox_2d[1]) for o in found) > 18

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import told_side
@@ -15,7 +16,6 @@ from argusvl.manipulation.data.joints import BONES, JOINTS, ORDERS, PARENTS, TIP
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
-MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)
 K = camera_matrix(400, 400, 160, 120)
 ALL = np.ones(21, dtype=bool)
@@ -36,7 +36,7 @@ def record(joints_m: np.ndarray, **changes: Any) -> HandRecord:
     return HandRecord(**values | changes)
 
 
-def test_a_good_hand_passes_and_a_picture_without_one(make_hand: MakeHand) -> None:
+def test_a_good_hand_passes_and_a_picture_without_one() -> None:
     joints = make_hand()
     seen = project(joints, K)
     around, held = box(*seen.min(0), *seen.max(0)), ObjectPose("can", POSE)
@@ -92,7 +92,7 @@ def one_joint(joints: np.ndarray, value: Any) -> np.ndarray:
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_and_what_to_do(
-    make_hand: MakeHand, slug: str, said: str, changes: Callable[[np.ndarray], dict[str, Any]]
+    slug: str, said: str, changes: Callable[[np.ndarray], dict[str, Any]]
 ) -> None:
     joints = make_hand()
     with pytest.raises(DataError) as caught:
@@ -102,9 +102,7 @@ def test_what_is_wrong_is_named_with_its_place_and_what_to_do(
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 4.0])
-def test_a_camera_of_another_resolution_is_found_by_marked_joints_or_a_given_box(
-    make_hand: MakeHand, scale: float
-) -> None:
+def test_a_camera_of_another_resolution_is_found_by_marked_joints_or_a_given_box(scale: float) -> None:
     joints = make_hand()
     seen = project(joints, K)
     camera = PictureMap.resize(SIZE, (round(320 * scale), round(240 * scale))).camera(K)[0]
@@ -117,7 +115,7 @@ def test_a_camera_of_another_resolution_is_found_by_marked_joints_or_a_given_box
         assert caught.value.slug == "camera-other-resolution"
 
 
-def test_and_by_the_picture_alone_only_if_it_is_too_large(make_hand: MakeHand) -> None:
+def test_and_by_the_picture_alone_only_if_it_is_too_large() -> None:
     large, small = camera_matrix(1600, 1600, 640, 480), camera_matrix(200, 200, 80, 60)
     with pytest.raises(DataError, match="outside the image"):
         record(make_hand(), camera=large)
@@ -126,14 +124,14 @@ def test_and_by_the_picture_alone_only_if_it_is_too_large(make_hand: MakeHand) -
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("bend", [10, 30, 60, 85])
-def test_the_side_is_told_however_the_hand_is_turned(make_hand: MakeHand, side: str, bend: float) -> None:
+def test_the_side_is_told_however_the_hand_is_turned(side: str, bend: float) -> None:
     for seed in range(20):
         joints = make_hand(side, bend=bend, seed=seed)
         noise = np.random.default_rng(seed).normal(0, 0.001, joints.shape)
         assert told_side(joints + noise, ALL) in ((side,) if bend > 20 else (side, None))
 
 
-def test_the_side_of_a_flat_hand_or_of_a_few_joints_is_not_guessed(make_hand: MakeHand) -> None:
+def test_the_side_of_a_flat_hand_or_of_a_few_joints_is_not_guessed() -> None:
     assert told_side(make_hand(bend=3), ALL) is None
     assert told_side(make_hand(), ALL & (np.arange(21) != 5)) is None
     record(make_hand("left", bend=3))
@@ -141,7 +139,7 @@ def test_the_side_of_a_flat_hand_or_of_a_few_joints_is_not_guessed(make_hand: Ma
     assert told_side(make_hand(), no_fingers) is None
 
 
-def test_a_mirrored_picture_mirrors_the_side(make_hand: MakeHand) -> None:
+def test_a_mirrored_picture_mirrors_the_side() -> None:
     joints = make_hand("right", seed=4)
     turn = PictureMap.mirror(SIZE).camera(K)[1]
     assert told_side(joints @ turn.T, ALL) == "left"

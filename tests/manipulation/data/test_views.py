@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 from scipy.spatial.transform import Rotation
 
 from argusvl.manipulation.data.checking import pose_problem, told_side
@@ -15,7 +15,6 @@ from argusvl.manipulation.data.views import view_of
 from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 from argusvl.synthetic.hands.solids import Primitive
 
-MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)
 K = camera_matrix(410, 430, 155, 128)
 MODEL = np.random.default_rng(0).uniform(-0.04, 0.04, (50, 3))
@@ -26,7 +25,7 @@ def place(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def record(make_hand: MakeHand) -> HandRecord:
+def record() -> HandRecord:
     joints = make_hand(seed=5)
     pose = np.concatenate([Rotation.random(random_state=1).as_matrix(), [[0.02], [0.01], [0.6]]], axis=1)
     return HandRecord(
@@ -77,7 +76,7 @@ def test_everything_moves_together(record: HandRecord, seed: int) -> None:
     np.testing.assert_allclose(gaps[0], gaps[1], atol=1e-12)
 
 
-def test_joints_that_are_not_known_stay_so(make_hand: MakeHand) -> None:
+def test_joints_that_are_not_known_stay_so() -> None:
     joints, valid = make_hand(), np.arange(21) != 4
     joints[4] = np.nan
     record = HandRecord(Path("a.png"), SIZE, K, "right", joints, valid, "a.json: hands[0]")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.linalg
+from made_hands import make_hand
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.errors import DataError
@@ -25,13 +25,12 @@ from argusvl.manipulation.measure.metrics import (
     pck,
 )
 
-MakeHand = Callable[..., np.ndarray]
 N = 40
 ALL = np.ones((N, 21), dtype=bool)
 
 
 @pytest.fixture
-def hands(make_hand: MakeHand) -> np.ndarray:
+def hands() -> np.ndarray:
     return np.stack([make_hand(bend=5 + 2 * k, seed=k) for k in range(N)])
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from made_models import make_batch, make_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import BertConfig, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
@@ -19,8 +19,6 @@ from argusvl.manipulation.model.configuration import HandConfig
 from argusvl.manipulation.model.encoder import EfficientNetEncoder, SmallEncoder
 from argusvl.manipulation.model.modeling import ArgusForHands, new_model
 from argusvl.networks.efficientnet_lite import MEAN, STD, load_network, packaged_weights
-
-Make = Callable[..., Any]
 
 IMAGENET_MEAN, IMAGENET_STD = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -70,7 +68,7 @@ def test_first_stages_are_frozen_and_keep_no_graph(stages: int) -> None:
     assert all((p.grad is not None) == p.requires_grad for p in network.parameters())
 
 
-def test_efficientnet_may_end_at_stride_16(make_batch: Make) -> None:
+def test_efficientnet_may_end_at_stride_16() -> None:
     fields = {"image_size": 64, "hidden_size": 32, "encoder_frozen_stages": 5}
     whole, part = (new_model("efficientnet-lite0", encoder_stages=k, **fields).eval() for k in (7, 5))
     pixels = make_batch(2)["pixel_values"]
@@ -98,7 +96,7 @@ def test_frozen_convolutions_notice_other_weights() -> None:
 
 
 @pytest.mark.parametrize("stages", [0, 2, 5])
-def test_levels_of_the_small_encoder_are_frozen(stages: int, make_model: Make) -> None:
+def test_levels_of_the_small_encoder_are_frozen(stages: int) -> None:
     encoder = make_model(encoder_frozen_stages=stages).encoder
     # The stem's two levels, then one for each map.
     assert [m.requires_grad for m in encoder(crops()[0])] == [number >= stages for number in range(1, 5)]
@@ -117,7 +115,7 @@ def vit_folder(folder: Path, kind: str = "dinov2") -> Path:
 
 
 @pytest.mark.parametrize("kind", ["dinov2", "vit"])
-def test_a_hub_vit_reads_crops_of_another_size(kind: str, tmp_path: Path, make_batch: Make) -> None:
+def test_a_hub_vit_reads_crops_of_another_size(kind: str, tmp_path: Path) -> None:
     folder = vit_folder(tmp_path / "vit", kind)
     model = new_model(folder, image_size=64, hidden_size=32, encoder_frozen_stages=1)
     reference = (Dinov2Model if kind == "dinov2" else ViTModel).from_pretrained(folder)
@@ -131,7 +129,7 @@ def test_a_hub_vit_reads_crops_of_another_size(kind: str, tmp_path: Path, make_b
     assert {number for name in frozen for number in re.findall(r"layers?\.(\d)\.", name)} == {"0"}
 
 
-def test_a_hub_vit_is_saved_with_its_configuration(tmp_path: Path, make_batch: Make) -> None:
+def test_a_hub_vit_is_saved_with_its_configuration(tmp_path: Path) -> None:
     model = new_model(vit_folder(tmp_path / "vit"), image_size=64, hidden_size=32).eval()
     model.save_pretrained(tmp_path / "saved")
     for file in (tmp_path / "vit").iterdir():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from made_models import make_batch, make_model
 from transformers import AutoModel
 
 from argusvl.core.errors import ModelError
@@ -16,7 +16,6 @@ from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.model.modeling import ArgusForHands, HandOutput
 from argusvl.synthetic.hands.camera import project
 
-Make = Callable[..., Any]
 Batch = dict[str, torch.Tensor]
 
 
@@ -27,7 +26,7 @@ def total(output: HandOutput) -> torch.Tensor:
     return torch.stack(weighted).sum()
 
 
-def test_shapes_and_what_is_bounded(make_model: Make, make_batch: Make) -> None:
+def test_shapes_and_what_is_bounded() -> None:
     batch = make_batch(5)
     output = make_model()(**batch, output_attentions=True)
     assert {k: tuple(v.shape) for k, v in output.hand.items()} == {
@@ -57,7 +56,7 @@ def test_shapes_and_what_is_bounded(make_model: Make, make_batch: Make) -> None:
     torch.testing.assert_close(output.attentions[0].sum(-1), torch.ones(5, 2, 22))
 
 
-def test_without_labels_there_are_no_terms(make_model: Make, make_batch: Make) -> None:
+def test_without_labels_there_are_no_terms() -> None:
     batch = make_batch(2)
     model = make_model().eval()
     output = model(batch["pixel_values"], batch["cameras"])
@@ -66,7 +65,7 @@ def test_without_labels_there_are_no_terms(make_model: Make, make_batch: Make) -
         assert torch.equal(ours, theirs)  # labels change no prediction
 
 
-def test_a_saved_model_is_loaded_whole(make_model: Make, make_batch: Make, tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_whole(tmp_path: Path) -> None:
     model, batch = make_model(object_symmetries={"003_cracker_box": "box"}), make_batch(4)
     model(**batch)  # moves the vectors of the spectral norms on
     model.eval().save_pretrained(tmp_path)
@@ -89,14 +88,14 @@ def test_a_frozen_encoder_is_frozen_after_loading(tmp_path: Path) -> None:
     assert before == after != set()
 
 
-def test_every_parameter_is_trained(make_model: Make, make_batch: Make) -> None:
+def test_every_parameter_is_trained() -> None:
     model, batch = make_model(wide_initialisation=True), make_batch(8)
     total(model(**batch)).backward()
     untouched = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert untouched == []
 
 
-def test_labels_that_are_not_valid_change_nothing(make_model: Make, make_batch: Make) -> None:
+def test_labels_that_are_not_valid_change_nothing() -> None:
     """The batch holds NaN there; then -1, as some data sets have it; then noise."""
     model, batch = make_model(), make_batch(8)
     found = []
@@ -115,7 +114,7 @@ def test_labels_that_are_not_valid_change_nothing(make_model: Make, make_batch: 
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-def test_nothing_valid_is_no_loss(make_model: Make, make_batch: Make) -> None:
+def test_nothing_valid_is_no_loss() -> None:
     batch = make_batch(4)
     for name in ("joint_valid", "joints_px_valid", "contact_valid", "surface_valid"):
         batch[name] = torch.zeros_like(batch[name])
@@ -130,7 +129,7 @@ def test_nothing_valid_is_no_loss(make_model: Make, make_batch: Make) -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_the_order_of_hands_does_not_matter(make_model: Make, make_batch: Make) -> None:
+def test_the_order_of_hands_does_not_matter() -> None:
     model, batch = make_model().eval(), make_batch(6)
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     first, second = model(**batch), model(**{k: v[order] for k, v in batch.items()})
@@ -140,7 +139,7 @@ def test_the_order_of_hands_does_not_matter(make_model: Make, make_batch: Make) 
         torch.testing.assert_close(first.loss_terms[name], second.loss_terms[name], rtol=1e-4, atol=1e-3)
 
 
-def test_geometry_is_float32_under_autocast(make_model: Make, make_batch: Make) -> None:
+def test_geometry_is_float32_under_autocast() -> None:
     model, batch = make_model().eval(), make_batch(6)
     exact = model(**batch)
     with torch.autocast("cpu", torch.bfloat16):
@@ -157,7 +156,7 @@ def test_geometry_is_float32_under_autocast(make_model: Make, make_batch: Make) 
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_the_camera_is_read_and_scales_depth(make_model: Make, make_batch: Make) -> None:
+def test_the_camera_is_read_and_scales_depth() -> None:
     """The same crop from twice as far, through a lens of twice the focal length, is twice as far."""
     model, batch = make_model(wide_initialisation=True).eval(), make_batch(4)
     far = batch["cameras"] * torch.tensor([2.0, 2.0, 1.0])[:, None]
@@ -166,7 +165,7 @@ def test_the_camera_is_read_and_scales_depth(make_model: Make, make_batch: Make)
     assert ((far_root / near_root)[:, 2] - 2).abs().max() < 0.2
 
 
-def test_the_two_dimensional_loss_reaches_the_encoder(make_model: Make, make_batch: Make) -> None:
+def test_the_two_dimensional_loss_reaches_the_encoder() -> None:
     model, batch = make_model(wide_initialisation=True), make_batch(6)
     for name in ("reprojection", "heatmap"):
         model.zero_grad()
@@ -176,7 +175,7 @@ def test_the_two_dimensional_loss_reaches_the_encoder(make_model: Make, make_bat
         assert sum(p.grad.abs().sum() for p in model.encoder.parameters() if p.grad is not None) > 0
 
 
-def test_narrow_attention_is_noticed_in_the_forward_pass_itself(make_model: Make, make_batch: Make) -> None:
+def test_narrow_attention_is_noticed_in_the_forward_pass_itself() -> None:
     model, batch = make_model(), make_batch(4)
     with torch.no_grad():
         for layer in model.decoder.layers:
@@ -187,7 +186,7 @@ def test_narrow_attention_is_noticed_in_the_forward_pass_itself(make_model: Make
     assert model.decoder.layers[0].cross_attention.key.weight.grad.abs().sum() > 0
 
 
-def test_it_learns_hands_by_heart(make_model: Make, make_batch: Make) -> None:
+def test_it_learns_hands_by_heart() -> None:
     model, batch = make_model(seed=2, num_layers=1, num_refinement_steps=1), make_batch(8, seed=2)
     batch = {name: value for name, value in batch.items() if name.startswith(("pixel", "camera", "joint"))}
     steps, rate = 200, 3e-3
@@ -215,7 +214,7 @@ def test_it_learns_hands_by_heart(make_model: Make, make_batch: Make) -> None:
 @pytest.mark.parametrize(
     "fields", [{"positions": False}, {"dropout": 0.3}, {"objects": []}, {"sigma_reparam": False}]
 )
-def test_variants_train(fields: dict[str, Any], make_model: Make, make_batch: Make) -> None:
+def test_variants_train(fields: dict[str, Any]) -> None:
     model, batch = make_model(**fields), make_batch(4)
     if fields.get("objects") == []:
         batch["object_kind"] = torch.full_like(batch["object_kind"], -1)
@@ -225,7 +224,7 @@ def test_variants_train(fields: dict[str, Any], make_model: Make, make_batch: Ma
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_without_positions_the_decoder_sees_a_bag_of_places(make_model: Make, make_batch: Make) -> None:
+def test_without_positions_the_decoder_sees_a_bag_of_places() -> None:
     maps = [torch.randn(2, w, s, s) for w, s in ((8, 16), (16, 8), (32, 4), (32, 2))]
     cameras = make_batch(2)["cameras"]
     for positions in (True, False):
@@ -249,8 +248,6 @@ def test_without_positions_the_decoder_sees_a_bag_of_places(make_model: Make, ma
         ({"object_points_m": torch.zeros(4, 5, 2)}, r"expected \[4, P, 3\]"),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    change: dict[str, Any], says: str, make_model: Make, make_batch: Make
-) -> None:
+def test_what_does_not_fit_is_refused(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ModelError, match=says):
         make_model()(**(make_batch(4) | change))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from made_models import make_batch, make_model
 
 from argusvl.manipulation.model.refinement import sample
 from argusvl.synthetic.hands.camera import project
 
-Make = Callable[..., Any]
 SIDE = 128
 
 
@@ -40,7 +39,7 @@ def test_nothing_is_sampled_outside_of_the_crop() -> None:
     assert found[0, :, 0].tolist() == [0, 0, 1, 0, 0]
 
 
-def test_each_step_samples_where_the_last_joints_are_seen(make_model: Make, make_batch: Make) -> None:
+def test_each_step_samples_where_the_last_joints_are_seen() -> None:
     model, batch = make_model(num_refinement_steps=3, wide_initialisation=True).eval(), make_batch(4)
     output = model(batch["pixel_values"], batch["cameras"])
     assert output.sampling_px.shape == (3, 4, 21, 2)
@@ -54,7 +53,7 @@ def test_each_step_samples_where_the_last_joints_are_seen(make_model: Make, make
     assert (moved.hand["root"] - output.hand["root"]).norm(dim=-1).min() > 0.05
 
 
-def test_the_first_step_goes_where_heat_maps_see_the_joints(make_model: Make, make_batch: Make) -> None:
+def test_the_first_step_goes_where_heat_maps_see_the_joints() -> None:
     model, batch = make_model(num_refinement_steps=1).eval(), make_batch(4)
     seen: list[torch.Tensor] = []
 
@@ -72,7 +71,7 @@ def test_the_first_step_goes_where_heat_maps_see_the_joints(make_model: Make, ma
     assert off.abs().max() < 1 and (means - model.config.image_size / 2).abs().max() > 2
 
 
-def test_without_steps_refined_joints_are_the_coarse_ones(make_model: Make, make_batch: Make) -> None:
+def test_without_steps_refined_joints_are_the_coarse_ones() -> None:
     model, batch = make_model(num_refinement_steps=0), make_batch(4)
     output = model(**batch)
     assert torch.equal(output.hand["joints_3d"], output.hand["joints_3d_refined"])

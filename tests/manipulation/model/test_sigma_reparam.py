@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
+from made_models import make_model
 from torch import nn
 
 from argusvl.manipulation.model.layers import Attention
-from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.model.sigma_reparam import (
     SigmaLinear,
     attention_entropy,
@@ -102,7 +100,7 @@ def test_the_norm_is_float32_under_autocast() -> None:
         assert layer(torch.ones(2, 20)).dtype == torch.bfloat16
 
 
-def test_every_linear_layer_of_attention_has_it(make_model: Callable[..., ArgusForHands]) -> None:
+def test_every_linear_layer_of_attention_has_it() -> None:
     for reparameterised, kind in ((True, SigmaLinear), (False, nn.Linear)):
         model = make_model(sigma_reparam=reparameterised)
         attentions = [m for m in model.modules() if isinstance(m, Attention)]
@@ -114,7 +112,7 @@ def test_every_linear_layer_of_attention_has_it(make_model: Callable[..., ArgusF
         assert not any(isinstance(m, nn.MultiheadAttention) for m in model.modules())
 
 
-def test_scale_and_vectors_are_no_matrices_to_decay(make_model: Callable[..., ArgusForHands]) -> None:
+def test_scale_and_vectors_are_no_matrices_to_decay() -> None:
     model = make_model()
     gammas = [p for name, p in model.named_parameters() if name.endswith("gamma")]
     assert len(gammas) == 28 and all(p.ndim == 1 for p in gammas)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 
 from argusvl.core.errors import DataError
 from argusvl.manipulation.predict.results import write_dexycb_results, write_freihand_results
 
-MakeHand = Callable[..., np.ndarray]
 
-
-def test_dexycb_has_64_columns_in_millimetres(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_dexycb_has_64_columns_in_millimetres(tmp_path: Path) -> None:
     joints = {7: make_hand(seed=1), 3: make_hand("left", seed=2)}
     write_dexycb_results(tmp_path / "r.txt", joints)
     lines = [line.split(",") for line in (tmp_path / "r.txt").read_text(encoding="utf-8").splitlines()]
@@ -26,7 +24,7 @@ def test_dexycb_has_64_columns_in_millimetres(tmp_path: Path, make_hand: MakeHan
         np.testing.assert_allclose(written, joints[int(number)], atol=1e-6)
 
 
-def test_freihand_has_joints_and_vertices_in_metres(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_freihand_has_joints_and_vertices_in_metres(tmp_path: Path) -> None:
     joints = np.stack([make_hand(seed=k) for k in range(3)])
     write_freihand_results(tmp_path / "pred.json", joints)
     written, vertices = json.loads((tmp_path / "pred.json").read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_hands import make_hand
 from PIL import Image
 from torch import Tensor, nn
 
@@ -29,8 +30,6 @@ from argusvl.manipulation.report.drawing import (
     finger_colour,
 )
 from argusvl.manipulation.report.sections import write_gallery
-
-MakeHand = Callable[..., np.ndarray]
 
 
 def predicted(joints: np.ndarray) -> HandPrediction:
@@ -59,7 +58,7 @@ def test_what_is_not_known_is_not_drawn() -> None:
     assert not np.array_equal(np.asarray(draw_skeleton(blank, joints)), np.asarray(blank))
 
 
-def test_a_hand_in_space_lies_within_its_picture(make_hand: MakeHand) -> None:
+def test_a_hand_in_space_lies_within_its_picture() -> None:
     for seed in range(5):
         for axes in ((0, 1), (2, 1)):
             picture = np.asarray(draw_in_space(make_hand(seed=seed), 120, axes=axes)).min(-1) < 200

@@ -12,7 +12,7 @@ from PIL import Image
 from argusvl.cli.main import run
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.folder import HandFolder
-from argusvl.synthetic import draw_set, hands, processes
+from argusvl.synthetic import draw_set, hands
 from argusvl.synthetic.hands.camera import project
 
 IMAGES = 12
@@ -44,42 +44,9 @@ def test_the_set_is_read_again_and_passes_all_checks(drawn: Path) -> None:
             np.testing.assert_allclose(record.held.camera_from_object, scene.pose, atol=1e-7)
 
 
-def test_a_picture_hangs_on_seed_and_number_alone(drawn: Path, tmp_path: Path) -> None:
-    hands.generate(tmp_path / "fewer", images=3, seed=2, width=128, height=112)
-    hands.generate(tmp_path / "other", images=3, seed=3, width=128, height=112)
-    lines = [(folder / "hands.json").read_text().splitlines()[1:4] for folder in (drawn, tmp_path / "fewer")]
-    assert [line.rstrip(",") for line in lines[0]] == [line.rstrip(",") for line in lines[1]]
-    names = [f"images/{index:06d}.jpg" for index in range(3)]
-    ours, fewer, other = (
-        [(folder / name).read_bytes() for name in names]
-        for folder in (drawn, tmp_path / "fewer", tmp_path / "other")
-    )
-    assert ours == fewer and len({*ours, *other}) == 6
-
-
-def test_several_processes_draw_the_same_bytes_as_one(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "_CHUNK", 3)
-    monkeypatch.setattr(processes, "_MIN_CHUNKS_A_PROCESS", 2)
-    hands.generate(tmp_path / "set", images=IMAGES, seed=2, width=128, height=112, workers=2)
-    for file in (file for file in drawn.rglob("*") if file.is_file()):
-        assert (tmp_path / "set" / file.relative_to(drawn)).read_bytes() == file.read_bytes()
-
-
-def test_a_set_that_is_there_stays_and_another_is_refused(drawn: Path, tmp_path: Path) -> None:
-    before = (drawn / "hands.json").stat().st_mtime_ns
-    hands.generate(drawn, images=IMAGES, seed=2, width=128, height=112)
-    assert (drawn / "hands.json").stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="does not hold the set"):
-        hands.generate(drawn, images=IMAGES, seed=3, width=128, height=112)
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"images": 0}, "0 images"),
-        ({"width": 20}, "20 pixels"),
         ({"language": "en"}, "no language"),
         ({"backgrounds": "nowhere"}, "no such folder"),
         ({"backgrounds": "."}, "there are no pictures"),

@@ -40,15 +40,6 @@ def test_pictures_show_several_hands_small_and_large_or_none(drawn: Path) -> Non
     assert min(sides) < 50 < 150 < max(sides)
 
 
-def test_a_picture_depends_on_its_number_and_seed_alone(drawn: Path, tmp_path: Path) -> None:
-    draw_set("hand-scenes", tmp_path / "few", images=2, seed=5)
-    draw_set("hand-scenes", tmp_path / "other", images=2, seed=6)
-    for k in range(2):
-        name = f"images/{k:06d}.jpg"
-        assert (tmp_path / "few" / name).read_bytes() == (drawn / name).read_bytes()
-        assert (tmp_path / "other" / name).read_bytes() != (drawn / name).read_bytes()
-
-
 def test_they_stand_on_the_users_photographs_and_in_chinese(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (500, 400), (10, 200, 30)).save(tmp_path / "photos" / "green.png")

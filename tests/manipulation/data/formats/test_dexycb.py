@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.dexycb import SERIALS, SPLITS, DexYcb
 from argusvl.synthetic.hands.camera import project
 
-MakeHand = Callable[..., np.ndarray]
 Frame = Callable[..., Path]
 FIRST = "20200709-subject-01/20200709_100000"
 CAMERA = "836212060125"
@@ -65,7 +65,7 @@ def test_splits_take_the_published_sequences(dexycb_skeleton: Path, data: DexYcb
     assert SPLITS["s2", "test"][1] == (7,) and SERIALS[7] == "932122062010"
 
 
-def test_a_frame_is_read_in_our_terms(data: DexYcb, frame: Frame, make_hand: MakeHand) -> None:
+def test_a_frame_is_read_in_our_terms(data: DexYcb, frame: Frame) -> None:
     joints = make_hand("right", seed=2)
     frame(FIRST, CAMERA, 1, joints)
     record = data[1]
@@ -79,9 +79,7 @@ def test_a_frame_is_read_in_our_terms(data: DexYcb, frame: Frame, make_hand: Mak
     np.testing.assert_allclose(box, [*record.joints_px.min(0), *record.joints_px.max(0)], atol=1e-3)
 
 
-def test_an_index_is_the_image_id_of_the_public_evaluators(
-    data: DexYcb, frame: Frame, make_hand: MakeHand
-) -> None:
+def test_an_index_is_the_image_id_of_the_public_evaluators(data: DexYcb, frame: Frame) -> None:
     # Sequence by sequence, in it camera by camera, in it frame by frame; the second sequence is a left hand.
     frame("20200709-subject-01/20200709_100001", "839512060362", 2, make_hand("left"))
     record = data[3 * 8 + 3 + 2]
@@ -96,7 +94,7 @@ def test_minus_one_throughout_is_no_hand_and_no_coordinate(data: DexYcb, frame: 
     assert record.box_xyxy_px is None and record.joints_px is None and record.held is not None
 
 
-def test_an_object_that_is_not_there_has_no_pose(data: DexYcb, frame: Frame, make_hand: MakeHand) -> None:
+def test_an_object_that_is_not_there_has_no_pose(data: DexYcb, frame: Frame) -> None:
     frame(FIRST, CAMERA, 0, make_hand(), pose_y=np.zeros((2, 3, 4), np.float32))
     assert data[0].held is None
 
@@ -120,7 +118,7 @@ def some(joints: np.ndarray, value: float) -> np.ndarray:
     ],
 )
 def test_a_bad_frame_is_an_error_that_names_it(
-    data: DexYcb, frame: Frame, make_hand: MakeHand, slug: str, said: str, joints, changes
+    data: DexYcb, frame: Frame, slug: str, said: str, joints, changes
 ) -> None:
     hand = make_hand()
     if isinstance(changes.get("joint_2d"), str):
@@ -133,9 +131,7 @@ def test_a_bad_frame_is_an_error_that_names_it(
     assert str(caught.value.where).startswith(str(path.parent))
 
 
-def test_frames_that_are_missing_or_damaged_are_errors_and_never_noise(
-    data: DexYcb, frame: Frame, make_hand: MakeHand
-) -> None:
+def test_frames_that_are_missing_or_damaged_are_errors_and_never_noise(data: DexYcb, frame: Frame) -> None:
     path = frame(FIRST, CAMERA, 2, make_hand())
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(DataError, match="damaged"):

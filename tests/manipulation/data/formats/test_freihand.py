@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 from PIL import Image
 
 from argusvl.core.errors import DataError
@@ -15,12 +16,11 @@ from argusvl.manipulation.data.formats.freihand import FreiHand
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.synthetic.hands.camera import project
 
-MakeHand = Callable[..., np.ndarray]
 K = [[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]]
 
 
 @pytest.fixture
-def root(tmp_path: Path, make_hand: MakeHand) -> Path:
+def root(tmp_path: Path) -> Path:
     hands = [make_hand(seed=k) for k in range(3)]
     values = {"K": [K] * 3, "xyz": [hand.tolist() for hand in hands]}
     root = tmp_path / "FreiHAND_xyz"  # a name that a file of it has, too
@@ -33,7 +33,7 @@ def root(tmp_path: Path, make_hand: MakeHand) -> Path:
     return root
 
 
-def test_a_sample_is_read_in_our_terms(root: Path, make_hand: MakeHand) -> None:
+def test_a_sample_is_read_in_our_terms(root: Path) -> None:
     record = FreiHand(root)[1]
     np.testing.assert_array_equal(record.joints_m, make_hand(seed=1))
     assert record.image.name == "00000001.jpg" and record.side == "right" and record.joint_valid.all()

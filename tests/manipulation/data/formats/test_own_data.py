@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_hands import make_hand
 from PIL import Image
 
 from argusvl.core.errors import DataError
@@ -20,7 +21,6 @@ from argusvl.manipulation.data.joints import ORDERS
 from argusvl.synthetic.hands.folder import hand_entry, write_hands
 from argusvl.synthetic.hands.solids import Primitive
 
-MakeHand = Callable[..., np.ndarray]
 K = np.array([[400.0, 0, 160], [0, 400, 120], [0, 0, 1]])
 MALFORMED = "malformed-hand-record"
 DECLARED: dict[str, Any] = {"unit": "m", "joint_order": "openpose", "pixel_origin": "corner"}
@@ -60,7 +60,7 @@ def folder_json(joints: np.ndarray) -> dict[str, Any]:
     return DECLARED | {"unit": "mm", "K": K.tolist(), "K_size": [320, 240], "hands": [hand]}
 
 
-def test_a_folder_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_a_folder_is_read_in_our_terms(tmp_path: Path) -> None:
     joints = make_hand()
     value = folder_json(joints)
     (record,) = read_folder(tmp_path, value)
@@ -81,7 +81,7 @@ def test_a_folder_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -> N
     np.testing.assert_allclose(again.camera, K)
 
 
-def test_contact_and_the_size_of_a_solid_are_read(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_contact_and_the_size_of_a_solid_are_read(tmp_path: Path) -> None:
     value = folder_json(make_hand())
     touching = np.arange(21) % 3 == 0
     hand = value["hands"][0]
@@ -94,7 +94,7 @@ def test_contact_and_the_size_of_a_solid_are_read(tmp_path: Path, make_hand: Mak
     assert record.held is not None and record.held.shape == Primitive("cylinder", (0.03, 0.12))
 
 
-def test_a_folder_that_was_written_is_read_as_it_was(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_a_folder_that_was_written_is_read_as_it_was(tmp_path: Path) -> None:
     joints, valid = make_hand(seed=3), np.arange(21) != 7
     turn = np.column_stack([np.eye(3)[[1, 2, 0]], [0.01, 0.02, 0.6]])
     solid, touching = Primitive("cone", (0.02, 0.1)), np.arange(21) < 4
@@ -185,7 +185,7 @@ def held(**fields: Any) -> Callable[[dict[str, Any]], None]:
     ],
 )
 def test_a_bad_folder_is_an_error_that_says_what_to_do(
-    tmp_path: Path, make_hand: MakeHand, slug: str, said: str, change: Callable[[dict[str, Any]], None]
+    tmp_path: Path, slug: str, said: str, change: Callable[[dict[str, Any]], None]
 ) -> None:
     value = folder_json(make_hand())
     change(value)
@@ -196,7 +196,7 @@ def test_a_bad_folder_is_an_error_that_says_what_to_do(
     assert slug != "missing-image" or "hands[0]" in str(caught.value.where)
 
 
-def test_a_path_out_of_the_folder_and_another_level_are_refused(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_a_path_out_of_the_folder_and_another_level_are_refused(tmp_path: Path) -> None:
     value, root = folder_json(make_hand()), tmp_path / "mine"
     root.mkdir()
     read_folder(root, value)
@@ -240,7 +240,7 @@ def read_coco(root: Path, value: Any, **declared: Any) -> CocoHands:
     return CocoHands(root / "train.json", root / "data", **DECLARED | declared)
 
 
-def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_a_coco_json_is_read_in_our_terms(tmp_path: Path) -> None:
     joints = make_hand()
     value = coco_json(joints)
     (record,) = read_coco(tmp_path, value)
@@ -273,7 +273,7 @@ def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -
     ],
 )
 def test_a_bad_annotation_is_an_error_that_names_it(
-    tmp_path: Path, make_hand: MakeHand, slug: str, said: str, place: str, new: Any
+    tmp_path: Path, slug: str, said: str, place: str, new: Any
 ) -> None:
     value = coco_json(make_hand())
     value["annotations"][0][place] = new
@@ -284,9 +284,7 @@ def test_a_bad_annotation_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "data/../../outside.png", "link.png"])
-def test_no_picture_outside_of_the_images_folder_is_read(
-    tmp_path: Path, make_hand: MakeHand, name: str
-) -> None:
+def test_no_picture_outside_of_the_images_folder_is_read(tmp_path: Path, name: str) -> None:
     value = coco_json(make_hand())
     Image.new("RGB", (320, 240)).save(tmp_path / "outside.png")
     (tmp_path / "data").mkdir()
@@ -298,7 +296,7 @@ def test_no_picture_outside_of_the_images_folder_is_read(
     assert "images[1]" in str(caught.value.where)
 
 
-def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path) -> None:
     value = coco_json(make_hand())
     value["images"][0] |= {"width": 640, "height": 480}
     with pytest.raises(DataError, match=r"images\[0\]: K is for pictures of 640×480, but the image has 320"):
@@ -308,7 +306,7 @@ def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path, make_han
             read_coco(tmp_path, value | {"images": [value["images"][0] | {field: wrong}]})[0]
 
 
-def test_the_wrong_folder_of_pictures_is_told_which_to_name(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_the_wrong_folder_of_pictures_is_told_which_to_name(tmp_path: Path) -> None:
     value = coco_json(make_hand())
     read_coco(tmp_path, value)
     for wrong in (tmp_path, tmp_path / "data" / "s"):
@@ -318,7 +316,7 @@ def test_the_wrong_folder_of_pictures_is_told_which_to_name(tmp_path: Path, make
         assert caught.value.remedy == f"name {tmp_path / 'data'}"
 
 
-def test_a_file_that_is_no_such_json_is_refused(tmp_path: Path, make_hand: MakeHand) -> None:
+def test_a_file_that_is_no_such_json_is_refused(tmp_path: Path) -> None:
     for value, said in (([], "'images': missing"), ({"images": []}, "'annotations': missing")):
         with pytest.raises(DataError, match=said):
             read_coco(tmp_path, value)

@@ -1,11 +1,9 @@
-"""Random hands before random cameras, as a batch."""
+"""Random hands before random cameras as a batch, and a narrow model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,7 +17,7 @@ Batch = dict[str, Tensor]
 OBJECTS = ["box", "cylinder", "sphere", "capsule", "cone", "003_cracker_box"]
 
 
-def batch_of(size: int = 8, seed: int = 0, side: int = 64, points: int = 50) -> Batch:
+def make_batch(size: int = 8, seed: int = 0, side: int = 64, points: int = 50) -> Batch:
     """Every label, valid or not at random; what is not valid is NaN where floats can be."""
     g = torch.Generator().manual_seed(seed)
 
@@ -64,7 +62,7 @@ def batch_of(size: int = 8, seed: int = 0, side: int = 64, points: int = 50) -> 
     }
 
 
-def model_of(seed: int = 0, **fields: Any) -> ArgusForHands:
+def make_model(seed: int = 0, **fields: Any) -> ArgusForHands:
     """A narrow one."""
     torch.manual_seed(seed)
     shape: dict[str, Any] = {
@@ -77,13 +75,3 @@ def model_of(seed: int = 0, **fields: Any) -> ArgusForHands:
         "objects": OBJECTS,
     }
     return ArgusForHands(HandConfig(**(shape | fields)))
-
-
-@pytest.fixture
-def make_batch() -> Callable[..., Batch]:
-    return batch_of
-
-
-@pytest.fixture
-def make_model() -> Callable[..., ArgusForHands]:
-    return model_of
