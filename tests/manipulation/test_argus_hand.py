@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from argusvl.assets import MODELS
 from argusvl.cli.main import run
 from argusvl.manipulation.data.dataset import HandDataset
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.init import make_starting_config
 from argusvl.manipulation.measure.evaluation import evaluate_dataset
 from argusvl.manipulation.predict import HandPredictor
 from argusvl.manipulation.predict.checkpoint import HandAssets
@@ -39,13 +37,11 @@ def test_it_finds_hands_that_it_has_not_seen(drawn: Path) -> None:
     assert aligned.value < 0.85 * aligned.mean_pose
 
 
-def test_training_goes_on_from_it(drawn: Path, tmp_path: Path) -> None:
+def test_training_goes_on_from_it(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the README has it: init from the base, then train."""
     config = tmp_path / "hands.yaml"
-    folder = MODELS["argus-hand"]
-    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    base = "argus-hand", HandAssets.load(folder), shape
-    config.write_text(make_starting_config(drawn, None, "folder", {}, {}, base), encoding="utf-8")
+    assert run(["init", "--task", "manipulation", str(drawn), "--model", "argus-hand"]) == 0
+    config.write_text(capsys.readouterr().out, encoding="utf-8")
     quick = ["max_steps=2", "eval_steps=2", "save_steps=2", "per_device_train_batch_size=8"]
     quick += ["dataloader_num_workers=0", "report_to=[]", f"output_dir={tmp_path / 'run'}"]
     assert run(["train", str(config), *quick]) == 0

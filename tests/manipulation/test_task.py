@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
 from argusvl.config.loading import load_config
 from argusvl.core.batch import Batch
-from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
+from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import collate
 from argusvl.manipulation.data.reading import open_hands
@@ -61,10 +60,7 @@ def config_file(hand_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def overrides(values: dict[str, Any]) -> list[str]:
-    return [
-        f"{name}={yaml.safe_dump(value, default_flow_style=True).split('...')[0]}"
-        for name, value in values.items()
-    ]
+    return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 
 @pytest.fixture
@@ -215,8 +211,6 @@ def test_training_begins_from_a_checkpoint_of_the_same_crop(
     model, trained = make_task(model_path=str(run_folder)).model(), predictor.model
     for (name, one), (_, two) in zip(model.named_parameters(), trained.named_parameters(), strict=True):
         np.testing.assert_array_equal(one.detach(), two.detach(), err_msg=name)
-    with pytest.raises(CheckpointError, match="was trained with image_size 64"):
-        make_task(model_path=str(run_folder), image_size=96).model()
 
 
 def test_findings_name_what_is_wrong_with_the_data(
@@ -276,7 +270,7 @@ def test_pictures_turned_by_their_exif_tag_are_refused_in_training_and_turned_in
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"num_heads": 4}, "num_heads 2"),
+        ({"num_heads": 4, "image_size": 96}, "image_size 64, num_heads 2"),
         ({"objects": ["mug"], "positions": False}, r"positions True, objects \['box'\]"),
         ({"encoder_stages": 7}, "encoder_stages 5"),
     ],

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from argusvl.assets import model_folder
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
+from argusvl.core.files import read_json_object
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import usable
 from argusvl.manipulation.data.reading import Format, open_hands
 from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.predict.checkpoint import HandAssets
+from argusvl.run.checkpoints import checkpoint_at
 
 EVALUATIONS = 5
 _BATCH = 16
@@ -48,15 +51,24 @@ def make_starting_config(
     format_name: Format,
     train_options: Mapping[str, Any],
     val_options: Mapping[str, Any],
-    base: tuple[str, HandAssets, Mapping[str, Any]] | None = None,
+    base: str | None = None,
 ) -> str:
     """The text of a configuration for training data and held-out data of the same format.
 
-    ``base`` is a checkpoint to start from: as the user named it, its assets and its model's configuration.
+    ``base`` is the checkpoint to start from: a name, a run or a folder.
 
     Raises:
-        ArgusError: The data cannot be read, or show no hand.
+        ArgusError: The data cannot be read, or show no hand; or the checkpoint is none of hands, or damaged.
     """
+    of_base: dict[str, Any] = {}
+    box_margin = 1.25
+    if base is not None:
+        checkpoint = checkpoint_at(model_folder(base))
+        assets = HandAssets.load(checkpoint)
+        shape = read_json_object(checkpoint / "config.json", remedy="copy the checkpoint again")
+        of_base = {key: shape[key] for key in MODEL if key in shape}
+        of_base |= {"model_path": base, "image_size": assets.image_size}
+        of_base["frozen_stages"], box_margin = shape["encoder_frozen_stages"], assets.box_margin
     hands = open_hands(train, format_name, train_options)
     if val is not None:
         open_hands(val, format_name, val_options)
@@ -65,12 +77,6 @@ def make_starting_config(
     objects = sorted({one.held.name for one in surveyed if one.held is not None})
     passes = _PASSES if base is None else _PASSES_FROM_BASE
     every = max(1, passes // _BATCH // EVALUATIONS)
-    model = MODEL | {"objects": objects}
-    if base is not None:
-        name, assets, shape = base
-        model |= {key: shape[key] for key in MODEL if key in shape}
-        model |= {"model_path": name, "image_size": assets.image_size}
-        model["frozen_stages"] = shape["encoder_frozen_stages"]
     folder = train.name if train.is_dir() else train.stem
     values: dict[str, Any] = {
         "task": "manipulation",
@@ -81,7 +87,7 @@ def make_starting_config(
             "format": format_name,
             **({"train_options": dict(train_options)} if train_options else {}),
             **({"val_options": dict(val_options)} if val_options else {}),
-            "box_margin": 1.25 if base is None else base[1].box_margin,
+            "box_margin": box_margin,
             "input_noise": 0.0,
             "input_noise_epochs": 0.0,
             "augmentation": {
@@ -89,7 +95,7 @@ def make_starting_config(
                 **{"colour": 0.3, "blur": 0.2, "noise": 0.03, "erase": 0.3, "greyscale": 0.1, "texture": 0.0},
             },
         },
-        "model": model,
+        "model": MODEL | {"objects": objects} | of_base,
         "losses": {f"{name}_weight": spec.weight for name, spec in LOSSES.items()},
         "training": {
             "output_dir": f"runs/{folder}",

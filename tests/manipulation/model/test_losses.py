@@ -280,34 +280,6 @@ def test_narrow_attention_costs_and_even_attention_does_not() -> None:
     assert terms_of(predicted(attentions=[even, narrow]))["attention"].item() == pytest.approx(B * 0.3 / 2)
 
 
-def test_sums_of_halves_add_up() -> None:
-    valid = valid_of(6)
-    labels = {
-        "joints_m": hands(0),
-        "joint_valid": valid_of(),
-        "joints_px": torch.rand(B, 21, 2) * SIDE,
-        "joints_px_valid": valid,
-        "contact": torch.ones(B, 21),
-        "contact_valid": torch.ones(B, dtype=torch.bool),
-        "object_kind": torch.tensor([0, 1, 2, -1, 0, 1]),
-        "object_pose_m": torch.eye(3, 4).expand(B, 3, 4),
-    }
-    whole = predicted(labels)
-
-    def part(rows: slice) -> dict[str, torch.Tensor]:
-        fields = {
-            name: [t[rows] for t in value] if isinstance(value, list) else value[rows]
-            for name, value in vars(whole).items()
-            if isinstance(value, list | torch.Tensor)
-        }
-        return terms_of(predicted({k: v[rows] for k, v in labels.items()}, **fields))
-
-    first, second, together = part(slice(0, 2)), part(slice(2, B)), terms_of(whole)
-    assert set(together) == set(LOSSES) - {"penetration"}
-    for name in set(together) - {"diversity"}:  # which compares the hands of a batch
-        torch.testing.assert_close(first[name] + second[name], together[name], rtol=1e-4, atol=1e-4)
-
-
 def test_only_terms_with_labels_are_there() -> None:
     assert set(terms_of(predicted())) == {"diversity", "attention", "activation"}
     assert set(terms_of(predicted(joint_labels()))) >= {"joints", "refined", "root", "confidence"}

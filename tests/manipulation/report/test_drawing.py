@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from argusvl.manipulation.data.dataset import CropSettings, HandDataset
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.measure.evaluation import attention_of
+from argusvl.manipulation.measure.evaluation import attention_of, measure
 from argusvl.manipulation.measure.predictions import HandPrediction
 from argusvl.manipulation.model.modeling import HandOutput
 from argusvl.manipulation.report.drawing import (
     draw_attention,
-    draw_comparison,
     draw_errors,
     draw_in_space,
     draw_sampling,
@@ -106,15 +105,13 @@ def test_attention_is_where_it_was_paid(
 
 def test_the_gallery_holds_the_best_and_the_worst(hand_folder: Path, tmp_path: Path) -> None:
     dataset = crops(hand_folder)
-    found, errors = [], []
-    for index in range(len(dataset)):
-        crop = dataset[index]
-        joints = crop.view.joints_m.copy()
+    found, views = [], [crop.view for crop in dataset]
+    for index, view in enumerate(views):
+        joints = view.joints_m.copy()
         joints[1:] += [index * 0.001, 0, 0]
         found.append(predicted(joints))
-        errors.append(errors_of(found[-1], crop.view))
-        np.testing.assert_allclose(errors[-1][1:], index, atol=1e-6)
-    write_gallery(tmp_path / "hands", dataset, found, errors, 4, draw_comparison)
+        np.testing.assert_allclose(errors_of(found[-1], view)[1:], index, atol=1e-6)
+    write_gallery(tmp_path, dataset, measure(found, views, views[0].joints_m), Attending(20), most=4)
     entries = json.loads((tmp_path / "hands" / "hands.json").read_text())
     assert [round(one["error_mm"] * 21 / 20) for one in entries] == [0, 7, 8, 9]
     assert [one["worst"] for one in entries] == [False, False, True, True]

@@ -89,21 +89,6 @@ def test_any_changes_keep_the_projection_and_distances(seed: int) -> None:
     assert np.linalg.det(turn) == pytest.approx(-1 if change.mirrors else 1)
 
 
-def test_a_crop_moves_the_principal_point_and_a_resize_scales_both() -> None:
-    crop = PictureMap.crop((20, 10, 120, 60), (100, 50)).camera(K)[0]
-    np.testing.assert_allclose(crop, K - [[0, 0, 20], [0, 0, 10], [0, 0, 0]])
-    half = PictureMap.resize(SIZE, (160, 120)).camera(K)[0]
-    np.testing.assert_allclose(half[:2], K[:2] / 2)
-
-
-def test_a_mirror_changes_the_hand_and_a_second_one_changes_it_back() -> None:
-    mirror = PictureMap.mirror(SIZE)
-    camera, turn = mirror.camera(camera_matrix(400, 400, 150, 128))
-    assert mirror.mirrors and camera[0].tolist() == [400, 0, 170]
-    np.testing.assert_array_equal(turn, np.diag([-1.0, 1, 1]))
-    assert not mirror.then(PictureMap.mirror(SIZE)).mirrors
-
-
 def test_a_turn_is_clockwise_on_the_screen() -> None:
     turned = PictureMap.rotation((100, 100), 90).points_px(np.array([[50.0, 10.0]]))
     np.testing.assert_allclose(turned, [[90, 50]])

@@ -15,15 +15,8 @@ from argusvl.manipulation.commands.options import FormatOption, ReaderOption, re
 from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from argusvl.manipulation.data.dataset import HandCrop
     from argusvl.manipulation.data.records import HandRecord
     from argusvl.manipulation.measure.evaluation import HandEvaluation
-    from argusvl.manipulation.measure.predictions import HandPrediction
-
-_SHOWN = 8
-_LISTED = 5
 
 
 def evaluate_checkpoint(
@@ -100,20 +93,13 @@ def evaluate_checkpoint(
             said = "collapse: not better than the mean pose" if one.collapsed else ""
             table.add_row(name, f"{one.value:.4g}", f"{coarse:.4g}", f"{one.mean_pose:.4g}", said)
         console().print(table)
-        worst = ", ".join(f"{name} {error:.1f}" for name, error in found.figures.worst_joints(_LISTED))
+        worst = ", ".join(f"{name} {error:.1f}" for name, error in found.figures.worst_joints())
         console().print(f"largest errors relative to the wrist, mm: {worst}")
 
     def write(out: Path) -> None:
-        from argusvl.manipulation.measure.evaluation import attention_of
-        from argusvl.manipulation.report.drawing import draw_comparison, draw_errors, errors_of
-        from argusvl.manipulation.report.sections import GALLERY, write_gallery
+        from argusvl.manipulation.report.sections import write_gallery
 
-        def draw(crop: HandCrop, prediction: HandPrediction) -> Image.Image:
-            return draw_comparison(crop, prediction, attention_of(model, crop))
-
-        errors = [errors_of(p, view) for p, view in zip(found.predictions, found.views, strict=True)]
-        write_gallery(out / GALLERY, dataset, found.predictions, errors, _SHOWN, draw)
-        draw_errors(list(found.figures.per_joint_mm.values())).save(out / GALLERY / "joints.png")
+        write_gallery(out, dataset, found, model)
 
     return Evaluated(figures, show, write)
 

@@ -37,16 +37,5 @@ def init(
     """
     from argusvl.manipulation.init import make_starting_config
 
-    base = None
-    if model is not None:
-        from argusvl.assets import model_folder
-        from argusvl.core.files import read_json_object
-        from argusvl.manipulation.predict.checkpoint import HandAssets
-        from argusvl.run.checkpoints import checkpoint_at
-
-        folder = checkpoint_at(model_folder(model))
-        assets = HandAssets.load(folder)
-        shape = read_json_object(folder / "config.json", remedy="copy the checkpoint again")
-        base = model, assets, shape
-    text = make_starting_config(data, val, format, reader_options(option), reader_options(val_option), base)
+    text = make_starting_config(data, val, format, reader_options(option), reader_options(val_option), model)
     typer.echo(text, nl=False)

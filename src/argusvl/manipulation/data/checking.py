@@ -40,10 +40,8 @@ _FAR = 0.15
 """Of the hand's extent in the picture: how far the joints may be seen from where they are marked."""
 
 
-def camera_problem(camera: Floats | None) -> Problem | None:
-    """Whether K is there, and is the matrix of a camera."""
-    if camera is None:
-        return "camera-missing", "there is no K"
+def camera_problem(camera: Floats) -> Problem | None:
+    """Whether K is the matrix of a camera."""
     if camera.shape != (3, 3) or not np.isfinite(camera).all():
         return "camera-malformed", f"K is {_told(camera)}, not 3 × 3 finite numbers"
     if np.linalg.matrix_rank(camera) < 3:

@@ -18,8 +18,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.manipulation.data.augmentation import NO_CHANGE, HandAugmentation
 from argusvl.manipulation.data.joints import NUM_JOINTS
-from argusvl.manipulation.data.records import HandRecord
-from argusvl.manipulation.data.views import HandView, view_of
+from argusvl.manipulation.data.records import HandRecord, HandView, view_of
 from argusvl.synthetic.hands.camera import PictureMap
 
 MEAN = (0.485, 0.456, 0.406)

@@ -1,13 +1,16 @@
-"""One hand in one picture: what is known of it, checked when the record is built.
+"""One hand in one picture: what is known of it, checked when the record is built; and after a change of the picture.
 
 Metres in the camera's frame (x right, y down, z forward), pixels counted from the picture's corner (see
 :mod:`~argusvl.synthetic.hands.camera`), joints in the order of :mod:`~argusvl.manipulation.data.joints`. What is not
 known is masked: ``nan`` where a joint is not valid, never a coordinate that might be one.
+
+A change of the picture's pixels changes K, joints, side and object together. What leaves some of it behind (a crop
+whose labels stay, a mirror that keeps a right hand) cannot be written with :func:`view_of`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from argus_doctor.findings import catalogue
@@ -26,6 +29,7 @@ from argusvl.manipulation.data.checking import (
     view_problem,
 )
 from argusvl.manipulation.data.joints import NUM_JOINTS
+from argusvl.synthetic.hands.camera import PictureMap, project
 from argusvl.synthetic.hands.solids import Primitive
 
 
@@ -116,3 +120,49 @@ def record_error(problem: Problem, source: object) -> DataError:
     """A problem as the error that names its place and what to do."""
     slug, text = problem
     return DataError(text, where=source, remedy=catalogue()[slug].remedies[0], slug=slug)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandView:
+    """One hand in one changed picture; fields as in :class:`HandRecord`.
+
+    Attributes:
+        camera: ``[3, 3]``: K of the changed picture.
+        turn: ``[3, 3]`` orthogonal: old camera's frame → this one's. Its transpose brings predictions back.
+        joints_px: ``[21, 2]`` in the changed picture: the marks where there are, else where the joints are seen.
+        held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
+    """
+
+    camera: Floats
+    turn: Floats
+    side: Side
+    joints_m: Floats
+    joint_valid: Bools
+    joints_px: Floats
+    held: ObjectPose | None
+    contact: Bools | None
+
+
+def view_of(record: HandRecord, change: PictureMap) -> HandView:
+    """What a record says after a change of its picture's pixels."""
+    camera, turn = change.camera(record.camera)
+    joints = record.joints_m @ turn.T
+    marks = project(joints, camera) if record.joints_px is None else change.points_px(record.joints_px)
+    side, held = record.side, record.held
+    if change.mirrors:
+        side = "left" if side == "right" else "right"
+    if held is not None:
+        pose = turn @ held.camera_from_object
+        if change.mirrors:  # a mirrored rotation is none: the mirror is given to the model instead
+            pose[:, 0] *= -1
+        held = replace(held, camera_from_object=pose)
+    return HandView(
+        camera=camera,
+        turn=turn,
+        side=side,
+        joints_m=joints,
+        joint_valid=record.joint_valid,
+        joints_px=marks,
+        held=held,
+        contact=record.contact,
+    )

@@ -15,7 +15,7 @@ from argusvl.core.progress import track
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
 from argusvl.manipulation.data.joints import NUM_JOINTS
-from argusvl.manipulation.data.views import HandView
+from argusvl.manipulation.data.records import HandView
 from argusvl.manipulation.measure.metrics import COMPARED, HandFigures, add_s, evaluate_hands
 from argusvl.manipulation.measure.predictions import AS_IT_IS, HandPrediction, predict_crops
 from argusvl.synthetic.hands.camera import project

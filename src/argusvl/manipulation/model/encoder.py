@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,7 +46,7 @@ class SmallEncoder(nn.Module):
     def freeze(self) -> None:
         """Takes the first levels out of training."""
         levels = [*self.stem, self.to_8, nn.ModuleList([self.to_16, self.layers]), self.to_32]
-        _freeze(levels[: self.frozen])
+        nn.ModuleList(levels[: self.frozen]).requires_grad_(False)
 
     @property
     def widths(self) -> list[int]:
@@ -131,7 +130,8 @@ class HubEncoder(nn.Module):
         if self.frozen:
             depth = self.network.config.num_hidden_layers
             stacks = (m for m in self.network.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
-            _freeze([self.network.embeddings, *next(stacks)[: self.frozen]])
+            frozen = nn.ModuleList([self.network.embeddings, *next(stacks)[: self.frozen]])
+            frozen.requires_grad_(False)
 
     @torch.no_grad()
     def zero_positions(self) -> None:
@@ -219,8 +219,3 @@ def _patch_size(config: PreTrainedConfig) -> int:
         where="encoder",
         remedy="give a ViT, e.g. DINOv2, or one of the encoders small and efficientnet-lite0",
     )
-
-
-def _freeze(parts: Iterable[nn.Module]) -> None:
-    for part in parts:
-        part.requires_grad_(False)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop
 from argusvl.manipulation.data.joints import BONES, JOINTS, NUM_JOINTS, WRIST
-from argusvl.manipulation.data.views import HandView
+from argusvl.manipulation.data.records import HandView
 from argusvl.manipulation.measure.metrics import MM
 from argusvl.manipulation.measure.predictions import HandPrediction
 from argusvl.synthetic.hands.camera import project

@@ -38,7 +38,7 @@ class HandData(Sequence[HandRecord], ABC):
     """Hands of a data set, read and checked one by one when they are asked for."""
 
     @abstractmethod
-    def record(self, index: int) -> HandRecord:
+    def _record(self, index: int) -> HandRecord:
         """The record at an index from 0.
 
         Raises:
@@ -47,10 +47,10 @@ class HandData(Sequence[HandRecord], ABC):
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         if isinstance(index, slice):
-            return [self.record(k) for k in range(*index.indices(len(self)))]
+            return [self._record(k) for k in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"hand {index} of {len(self)}")
-        return self.record(index % len(self))
+        return self._record(index % len(self))
 
     def read(self, most: int | None = None) -> tuple[list[HandRecord], list[Finding]]:
         """The first records, and what is wrong with those among them that are not as they should be.
@@ -60,7 +60,7 @@ class HandData(Sequence[HandRecord], ABC):
         records, findings = [], []
         for index in range(len(self) if most is None else min(len(self), most)):
             try:
-                records.append(self.record(index))
+                records.append(self._record(index))
             except DataError as error:
                 findings.append(finding_of(error))
         return records, findings
@@ -228,9 +228,10 @@ class Fields:
         """As :func:`one_of`."""
         return one_of(self.get(field), allowed, field, self.source)
 
-    def numbers(self, field: str, shape: tuple[int, ...], expected: str = "numbers") -> Floats:
-        """As :func:`numbers`."""
-        return numbers(self.needed(field, expected), shape, field, self.source)
+    def numbers(self, field: str, shape: tuple[int, ...], expected: str = "") -> Floats:
+        """As :func:`numbers`; ``expected`` says what is meant, where it is missing."""
+        found = self.needed(field, expected or f"numbers of shape {list(shape)}")
+        return numbers(found, shape, field, self.source)
 
     def joints(self, field: str, expected: str) -> tuple[Floats, Bools]:
         """Joints in JSON: ``[21, 3]``, and which are not ``null``.

@@ -60,8 +60,7 @@ class CocoHands(HandData):
     def __len__(self) -> int:
         return len(self._annotations)
 
-    def record(self, index: int) -> HandRecord:
-        """The record at an index from 0."""
+    def _record(self, index: int) -> HandRecord:
         source = f"{self.path}: annotations[{index}]"
         entry = Fields(self._annotations[index], source)
         number = entry.needed("image_id", "the id of an image", int | str)

@@ -97,8 +97,7 @@ class DexYcb(HandData):
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def record(self, index: int) -> HandRecord:
-        """The record at an index from 0, which is the frame's image id."""
+    def _record(self, index: int) -> HandRecord:
         number = int(np.searchsorted(self._ends, index, side="right"))
         meta, before = self._metas[number], int(self._ends[number - 1]) if number else 0
         camera_number, frame = divmod(index - before, meta["num_frames"])
@@ -107,15 +106,14 @@ class DexYcb(HandData):
         source, image = folder / f"labels_{frame:06d}.npz", folder / f"color_{frame:06d}.jpg"
         base.require_size(SIZE, base.picture_size(image), image)
         label = _load_npz(source)
-        written = base.numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
-        marked = base.numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]
+        written, marked = label.numbers("joint_3d", (1, 21, 3))[0], label.numbers("joint_2d", (1, 21, 2))[0]
         if (written == -1).all():
             joints, valid, pixels = np.full((21, 3), np.nan), ~base.ALL_KNOWN, None
         else:
             joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
             pixels = base.parse_marks(marked, origin="centre", order="openpose")
         ids, grasped = meta["ycb_ids"], meta["ycb_grasp_ind"]
-        pose = base.numbers(label["pose_y"], (len(ids), 3, 4), "pose_y", source)[grasped]
+        pose = label.numbers("pose_y", (len(ids), 3, 4))[grasped]
         held = ObjectPose(YCB[ids[grasped] - 1], pose) if pose.any() else None
         return HandRecord(
             image=image,
@@ -195,17 +193,14 @@ def _load_yaml(path: Path) -> Any:
             raise DataError(what, where=where, remedy=remedy, slug="malformed-hand-record") from None
 
 
-def _load_npz(path: Path) -> dict[str, Any]:
-    wanted = ("joint_3d", "joint_2d", "pose_y")
+def _load_npz(path: Path) -> Fields:
     with base.needed_file(
         path, "unpack the sequence again: its meta.yml counts this frame", "malformed-hand-record"
     ):
         try:
             with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
-                lacking = [name for name in wanted if name not in arrays]
-                if lacking:
-                    raise base.bad_field(path, lacking[0], None, f"the arrays {', '.join(wanted)}")
-                return {name: arrays[name] for name in wanted}
+                wanted = ("joint_3d", "joint_2d", "pose_y")
+                return Fields({name: arrays[name] for name in wanted if name in arrays}, path)
         except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
             what, remedy = f"is damaged: {error}", "unpack the sequence again"
             raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None

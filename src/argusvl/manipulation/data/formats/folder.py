@@ -58,8 +58,7 @@ class HandFolder(HandData):
     def __len__(self) -> int:
         return len(self._hands)
 
-    def record(self, index: int) -> HandRecord:
-        """The record at an index from 0."""
+    def _record(self, index: int) -> HandRecord:
         source = f"{self.path}: hands[{index}]"
         hand = Fields(self._hands[index], source, HAND_KEYS)
         image, size = self._image(hand.needed("image", "the picture's path in this folder", str), source)

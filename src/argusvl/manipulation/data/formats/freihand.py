@@ -60,8 +60,7 @@ class FreiHand(HandData):
     def __len__(self) -> int:
         return self._samples * len(self._versions)
 
-    def record(self, index: int) -> HandRecord:
-        """The record at an index from 0."""
+    def _record(self, index: int) -> HandRecord:
         version, sample = divmod(index, self._samples)
         number = sample + VERSIONS.index(self._versions[version]) * self._samples
         image = self.root / self._part / "rgb" / f"{number:08d}.jpg"

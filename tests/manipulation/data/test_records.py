@@ -10,8 +10,7 @@ from made_hands import make_hand
 from scipy.spatial.transform import Rotation
 
 from argusvl.manipulation.data.checking import pose_problem, told_side
-from argusvl.manipulation.data.records import HandRecord, ObjectPose
-from argusvl.manipulation.data.views import view_of
+from argusvl.manipulation.data.records import HandRecord, ObjectPose, view_of
 from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 from argusvl.synthetic.hands.solids import Primitive
 
