@@ -10,10 +10,9 @@ import pytest
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.grasps import CONTACT_M, skin_near_joints
-from argusvl.synthetic.hands.meshes import mesh_of
 from argusvl.synthetic.hands.rendering import render, silhouette
 from argusvl.synthetic.hands.scene import Scene, random_scene
-from argusvl.synthetic.hands.solids import KINDS
+from argusvl.synthetic.hands.solids import KINDS, mesh_of
 
 SIZE = (160, 120)
 

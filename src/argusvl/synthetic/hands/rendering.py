@@ -13,11 +13,11 @@ from argusvl.synthetic.hands.backgrounds import random_background
 from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.landmarks import forearm_share, landmarks, vertex_normals
 from argusvl.synthetic.hands.lighting import closeness, lit, random_light, shadows
-from argusvl.synthetic.hands.meshes import Mesh, mesh_of
 from argusvl.synthetic.hands.noise import grain, in_space
 from argusvl.synthetic.hands.raster import Fragments, rasterise
 from argusvl.synthetic.hands.scene import Scene
 from argusvl.synthetic.hands.skin import Skin, Surface, linear, marked, random_skin, skin_at
+from argusvl.synthetic.hands.solids import Mesh, mesh_of
 
 FINER = 2  # samples a pixel, along each side
 
