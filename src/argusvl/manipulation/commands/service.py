@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from argusvl.task_parts import Endpoint, Service, Upload
 
@@ -19,10 +19,8 @@ _NUMBER = r"-?\d{1,6}(\.\d{1,6})?"
 _FOUR = rf"^{_NUMBER}(,{_NUMBER}){{3}}$"
 
 
-class HandSettings(BaseModel):
+class HandSettings(BaseModel, extra="forbid"):
     """What may be said of the hand."""
-
-    model_config = ConfigDict(extra="forbid")
 
     side: Literal["left", "right"] | None = Field(
         None, description="Which hand it is; where not said, the one of which the model is surer."

@@ -28,27 +28,21 @@ CAMERAS = (
     *("932122060857", "932122060861", "932122061900", "932122062010"),
 )
 FIRST = "20200709-subject-01/20200709_100000"
-CAMERA = "836212060125"
+CAMERA = CAMERAS[0]
+NINTH = np.arange(21)[:, None] == 9
 
-# Facts of the published splits: subjects, sequences of each, cameras.
+# Facts of the published splits, of train, val and test: subjects, sequences of each, cameras.
 COUNTS = {
-    ("s0", "train"): (10, 80, 8),
-    ("s0", "val"): (2, 20, 8),
-    ("s0", "test"): (8, 20, 8),
-    ("s1", "train"): (7, 100, 8),
-    ("s1", "val"): (1, 100, 8),
-    ("s1", "test"): (2, 100, 8),
-    ("s2", "train"): (10, 100, 6),
-    ("s2", "val"): (10, 100, 1),
-    ("s2", "test"): (10, 100, 1),
-    ("s3", "train"): (10, 75, 8),
-    ("s3", "val"): (10, 10, 8),
-    ("s3", "test"): (10, 15, 8),
+    "s0": ((10, 80, 8), (2, 20, 8), (8, 20, 8)),
+    "s1": ((7, 100, 8), (1, 100, 8), (2, 100, 8)),
+    "s2": ((10, 100, 6), (10, 100, 1), (10, 100, 1)),
+    "s3": ((10, 75, 8), (10, 10, 8), (10, 15, 8)),
 }
 
 
-def pixels_by_centre(joints: np.ndarray, fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
-    return np.stack([fx * joints[:, 0] / joints[:, 2] + cx, fy * joints[:, 1] / joints[:, 2] + cy], axis=-1)
+def pixels_by_centre(joints: np.ndarray, scale: int = 1) -> np.ndarray:
+    """As a camera sees them whose pixels are so many times finer."""
+    return scale * (joints[:, :2] / joints[:, 2:] * [600, 610] + [319.5, 239.5])
 
 
 @pytest.fixture(scope="session")
@@ -79,16 +73,16 @@ def frame(dexycb_skeleton: Path) -> Callable[..., Path]:
         folder = dexycb_skeleton / sequence / camera
         folder.mkdir(exist_ok=True)
         Image.new("RGB", changes.pop("size", (640, 480))).save(folder / f"color_{number:06d}.jpg")
-        none = joints is None
+        hand, marks = np.full((21, 3), -1.0), np.full((21, 2), -1.0)
+        if joints is not None:
+            hand, marks = joints, pixels_by_centre(joints)
         pose = np.concatenate([np.eye(3), [[0.0], [0.0], [0.7]]], axis=1)
         arrays = {
             "seg": np.zeros((480, 640), np.uint8),
             "pose_y": np.stack([pose, pose]).astype(np.float32),
             "pose_m": np.zeros((1, 51), np.float32),
-            "joint_3d": np.full((1, 21, 3), -1.0, np.float32) if none else joints[None].astype(np.float32),
-            "joint_2d": np.full((1, 21, 2), -1.0, np.float32)
-            if none
-            else pixels_by_centre(joints, 600, 610, 319.5, 239.5)[None].astype(np.float32),
+            "joint_3d": hand[None].astype(np.float32),
+            "joint_2d": marks[None].astype(np.float32),
         }
         path = folder / f"labels_{number:06d}.npz"
         np.savez(path, **{name: value for name, value in (arrays | changes).items() if value is not None})
@@ -103,11 +97,11 @@ def data(dexycb_skeleton: Path) -> DexYcb:
 
 
 def test_each_setup_splits_all_sequences_and_views_as_published() -> None:
-    for setup in ("s0", "s1", "s2", "s3"):
+    for setup, counts in COUNTS.items():
         seen: list[tuple[int, int, int]] = []
-        for split in ("train", "val", "test"):
+        for split, count in zip(("train", "val", "test"), counts, strict=True):
             subjects, cameras, sequences = SPLITS[setup, split]
-            assert (len(subjects), len(sequences), len(cameras)) == COUNTS[setup, split]
+            assert (len(subjects), len(sequences), len(cameras)) == count
             seen += itertools.product(subjects, cameras, sequences)
         assert len(seen) == len(set(seen)) == 10 * 100 * 8
 
@@ -161,32 +155,23 @@ def test_an_object_that_is_not_there_has_no_pose(data: DexYcb, frame: Frame) -> 
     assert data[0].held is None
 
 
-def some(joints: np.ndarray, value: float) -> np.ndarray:
-    joints = joints.copy()
-    joints[9] = value
-    return joints
-
-
 @pytest.mark.parametrize(
-    ("slug", "said", "joints", "changes"),
+    ("slug", "said", "change"),
     [
-        ("joints-placeholder", "middle_mcp", lambda hand: some(hand, -1), {}),
-        ("joints-other-unit", "millimetres", lambda hand: hand * 1000, {}),
-        ("camera-other-resolution", "320×240", lambda hand: hand, {"size": (320, 240)}),
-        ("camera-other-resolution", "2 times K", lambda hand: hand, {"joint_2d": "doubled"}),
-        ("malformed-hand-record", "joint_3d", lambda hand: hand, {"joint_3d": np.zeros((2, 21, 3))}),
-        ("malformed-hand-record", "'joint_3d': missing", lambda hand: hand, {"joint_3d": None}),
-        ("malformed-hand-record", "pose_y", lambda hand: hand, {"pose_y": np.zeros((3, 3, 4))}),
+        ("joints-placeholder", "middle_mcp", lambda hand: {"joints": np.where(NINTH, -1, hand)}),
+        ("joints-other-unit", "millimetres", lambda hand: {"joints": hand * 1000}),
+        ("camera-other-resolution", "320×240", lambda hand: {"size": (320, 240)}),
+        ("camera-other-resolution", "2 times K", lambda hand: {"joint_2d": pixels_by_centre(hand, 2)[None]}),
+        ("malformed-hand-record", "joint_3d", lambda hand: {"joint_3d": np.zeros((2, 21, 3))}),
+        ("malformed-hand-record", "'joint_3d': missing", lambda hand: {"joint_3d": None}),
+        ("malformed-hand-record", "pose_y", lambda hand: {"pose_y": np.zeros((3, 3, 4))}),
     ],
 )
 def test_a_bad_frame_is_an_error_that_names_it(
-    data: DexYcb, frame: Frame, slug: str, said: str, joints, changes
+    data: DexYcb, frame: Frame, slug: str, said: str, change: Callable[[np.ndarray], dict[str, Any]]
 ) -> None:
     hand = make_hand()
-    if isinstance(changes.get("joint_2d"), str):
-        seen = np.stack([hand[:, 0] / hand[:, 2] * 1200 + 639, hand[:, 1] / hand[:, 2] * 1220 + 479], -1)
-        changes = {"joint_2d": seen[None]}
-    path = frame(FIRST, CAMERA, 0, joints(hand), **changes)
+    path = frame(FIRST, CAMERA, 0, **{"joints": hand} | change(hand))
     with pytest.raises(DataError) as caught:
         data[0]
     assert caught.value.slug == slug and said in caught.value.what and caught.value.remedy
