@@ -1,4 +1,4 @@
-"""`argus data synth hands`: what is written is read again, passes all checks, and is the same for the same seed."""
+"""Drawn sets of hands: what is written is read again and passes all checks; scenes hold several hands or none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from argusvl.cli.main import run
 from argusvl.core.errors import DataError
@@ -44,3 +45,32 @@ def test_what_hands_do_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no language"):
         draw_set("hands", tmp_path / "out", images=1, seed=1, language="en")
     assert not (tmp_path / "out").exists()
+
+
+# --- several hands in a picture --------------------------------------------------------------------------------------
+
+
+def records(folder: Path) -> list[dict]:
+    lines = [(folder / f"{split}.jsonl").read_text(encoding="utf-8") for split in ("train", "val", "test")]
+    return [json.loads(line) for line in "".join(lines).splitlines()]
+
+
+def test_pictures_show_several_hands_small_and_large_or_none(tmp_path: Path) -> None:
+    draw_set("hand-scenes", tmp_path / "set", images=24, seed=5)
+    found = records(tmp_path / "set")
+    counts = {len(record["objects"]) for record in found}
+    assert len(found) == 24 and {0, 1, 2} <= counts
+    sides = []
+    for record in found:
+        with Image.open(tmp_path / "set" / record["images"][0]) as picture:
+            assert picture.size == (384, 320)
+        for entry in record["objects"]:
+            left, top, right, bottom = entry["bbox_2d"]
+            assert 0 <= left < right <= 384 and 0 <= top < bottom <= 320 and entry["desc"] == "hand"
+            sides.append(max(right - left, bottom - top))
+    assert min(sides) < 50 < 150 < max(sides)
+
+
+def test_they_are_named_in_chinese_too(tmp_path: Path) -> None:
+    draw_set("hand-scenes", tmp_path / "set", images=4, seed=1, language="zh")
+    assert {e["desc"] for record in records(tmp_path / "set") for e in record["objects"]} == {"手"}
