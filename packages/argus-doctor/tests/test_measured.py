@@ -8,22 +8,21 @@ import pytest
 
 from argus_doctor.checks import examine
 from argus_doctor.evidence import Evidence, Pull
+from argus_doctor.findings import Finding
 
 Course = Callable[[int], float]
 
 
-def found(share: Course, value: Course, looks: int = 10) -> list[str]:
+def found(share: Course, value: Course, looks: int = 10) -> list[Finding]:
+    """What is found where two objectives pull, the second of them as told."""
     evidence = Evidence()
     for look in range(looks):
         evidence.pulls.append({"boxes": Pull(0.99, 1.0 / (look + 1)), "text": Pull(share(look), value(look))})
-    return [f"{one.slug} {one.where}" for one in examine(evidence)]
+    return examine(evidence)
 
 
 def test_an_objective_without_gradient_that_does_not_learn_is_a_hint() -> None:
-    evidence = Evidence()
-    for _ in range(10):
-        evidence.pulls.append({"boxes": Pull(1.0, 1.0), "text": Pull(1e-5, 2.0)})
-    (one,) = examine(evidence)
+    (one,) = found(lambda _: 1e-5, lambda _: 2.0)
     assert (one.id, one.where) == ("N-439", "text") and one.probability is not None and one.probability < 0.9
 
 

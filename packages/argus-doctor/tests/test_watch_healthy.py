@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from itertools import islice
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from watched_loops import mlp, points, trained
 
 from argus_doctor import Watch
 from argus_doctor.findings import Finding
@@ -22,38 +23,8 @@ def healthy(case: Callable[[], list[Finding]]) -> Callable[[], list[Finding]]:
     return case
 
 
-def points(steps: int = 100, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
-    rng = torch.Generator().manual_seed(0)
-    centres = 2 * torch.randn(4, 8, generator=rng)
-    for _ in range(steps):
-        labels = torch.randint(4, (size,), generator=rng)
-        yield centres[labels] + torch.randn(size, 8, generator=rng), labels
-
-
-def mlp(*between: nn.Module, outputs: int = 4) -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(8, 32), *between, nn.ReLU(), nn.Linear(32, outputs))
-
-
-def trained(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer | None = None,
-    *,
-    before: Callable[[], Any] = lambda: None,
-    after: Callable[[], Any] = lambda: None,
-    **watching: Any,
-) -> list[Finding]:
-    optimizer = torch.optim.Adam(model.parameters(), 0.01) if optimizer is None else optimizer
-    watch = Watch(model, optimizer, source=False, **watching)
-    for inputs, labels in points():
-        before()
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(inputs), labels)
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=(inputs, labels))
-        after()
-    return watch.report()
+def by_adam(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), 0.01)
 
 
 @healthy
@@ -66,7 +37,7 @@ def gan() -> list[Finding]:
     ]
     watches = [Watch(m, o, source=False) for m, o in zip((maker, judge), optimizers, strict=True)]
     ones, zeros = torch.ones(32, 1), torch.zeros(32, 1)
-    for real, _ in points():
+    for real, _ in islice(points(), 100):
         noise = torch.randn(32, 4)
         made = maker(noise)
         optimizers[1].zero_grad()
@@ -86,9 +57,9 @@ def gan() -> list[Finding]:
 @healthy
 def accumulation() -> list[Finding]:
     model = mlp()
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    optimizer = by_adam(model)
     watch = Watch(model, optimizer, source=False)
-    for number, (inputs, labels) in enumerate(points(200, 8), 1):
+    for number, (inputs, labels) in enumerate(islice(points(8), 200), 1):
         loss = F.cross_entropy(model(inputs), labels)
         (loss / 4).backward()
         if number % 4 == 0:
@@ -101,10 +72,10 @@ def accumulation() -> list[Finding]:
 @healthy
 def scaler_that_skips_steps() -> list[Finding]:
     model = mlp()
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    optimizer = by_adam(model)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=40)
     watch = Watch(model, optimizer, source=False)
-    for inputs, labels in points():
+    for inputs, labels in islice(points(), 100):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(inputs), labels)
         scaler.scale(2 * loss).backward()
@@ -118,64 +89,49 @@ def scaler_that_skips_steps() -> list[Finding]:
 @healthy
 def warm_up() -> list[Finding]:
     model = mlp()
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    optimizer = by_adam(model)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 100)
-    return trained(model, optimizer, after=schedule.step)
-
-
-@healthy
-def frozen_backbone_left_out_of_the_optimizer() -> list[Finding]:
-    model = mlp()
-    model[0].requires_grad_(False)
-    return trained(model, torch.optim.Adam(model[2].parameters(), 0.01))
+    return trained(model, points(), optimizer=optimizer, steps=100, after=lambda *_: schedule.step())
 
 
 @healthy
 def batch_norm_in_evaluation_mode() -> list[Finding]:
     model = mlp(nn.BatchNorm1d(32))
-    trained(model)
-    model[1].requires_grad_(False)
-    return trained(model, before=model[1].eval, frozen=["1"])
+    trained(model, points())
+    model[2].requires_grad_(False).eval()
+    return trained(model, points(), steps=100, frozen=["2"])
 
 
 @healthy
 def tied_weights() -> list[Finding]:
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
     model[2].weight = model[0].weight
-    return trained(model)
+    return trained(model, points(), steps=100)
 
 
 @healthy
 def teacher_of_moving_averages() -> list[Finding]:
     model = mlp(nn.Dropout(0.1))
     teacher = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    watch = Watch(model, optimizer, source=False)
-    for inputs, labels in points():
-        optimizer.zero_grad()
-        scores = model(inputs)
-        loss = F.cross_entropy(scores, labels) + 0.1 * F.mse_loss(scores, teacher(inputs))
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            for mean, now in zip(teacher.parameters(), model.parameters(), strict=True):
-                mean.lerp_(now, 0.05)
-        watch.step(loss=loss, batch=(inputs, labels))
-    return watch.report()
+
+    def loss_of(scores: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return F.cross_entropy(scores, batch[1]) + 0.1 * F.mse_loss(scores, teacher(batch[0]))
+
+    @torch.no_grad()
+    def follow(*_: object) -> None:
+        for mean, now in zip(teacher.parameters(), model.parameters(), strict=True):
+            mean.lerp_(now, 0.05)
+
+    return trained(model, ((one[0], one, one) for one in points()), loss_of, steps=100, after=follow)
 
 
 @healthy
 def loss_on_a_scale_of_its_own() -> list[Finding]:
-    model = mlp(outputs=2)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    watch = Watch(model, optimizer, source=False)
-    for inputs, _ in points():
-        optimizer.zero_grad()
-        loss = 1e5 * ((model(inputs) - inputs[:, :2]).abs() ** 1.2 * inputs[:, 2:4].abs()).mean()
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=inputs)
-    return watch.report()
+    def loss_of(outputs: Tensor, inputs: Tensor) -> Tensor:
+        return 1e5 * ((outputs - inputs[:, :2]).abs() ** 1.2 * inputs[:, 2:4].abs()).mean()
+
+    model, batches = mlp(outputs=2), ((inputs, inputs, inputs) for inputs, _ in points())
+    return trained(model, batches, loss_of, optimizer=by_adam(model), steps=100)
 
 
 @healthy

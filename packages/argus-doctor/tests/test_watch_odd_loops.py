@@ -59,11 +59,10 @@ def train(
     optimizer: torch.optim.Optimizer | None = None,
     steps: int = 15,
     before: Callable[[int], Any] = lambda step: None,
-    step: Callable[[], Any] | None = None,
     probe: bool = False,
     **seen: Any,
 ) -> Watch:
-    """The plain loop; ``step`` is done instead of the optimizer's, and ``seen`` replaces what the watch is given."""
+    """The plain loop; ``seen`` replaces what the watch is given."""
     optimizer = torch.optim.SGD(model.parameters(), 0.05) if optimizer is None else optimizer
     watch = Watch(model, optimizer, source=False, probe=probe)
     for number, (inputs, targets) in enumerate(batches(steps)):
@@ -71,7 +70,7 @@ def train(
         optimizer.zero_grad()
         loss = F.cross_entropy(scores_of((call or model)(inputs)), targets)
         loss.backward()
-        (step or optimizer.step)()
+        optimizer.step()
         watch.step(**({"loss": loss, "batch": (inputs, targets)} | seen))
     return watch
 
@@ -459,11 +458,6 @@ def test_a_layer_without_units_is_no_trouble() -> None:
     model = Wrapped()
     model.none = nn.Linear(6, 0)
     assert train(model).evidence.failures == {}
-
-
-def test_steps_without_a_step_of_the_optimizer_are_named() -> None:
-    (found,) = train(Wrapped(), steps=30, step=lambda: None).report()
-    assert (found.slug, found.severity, found.where) == ("no-gradient", "error", "optimizer")
 
 
 def test_a_watched_training_goes_on_in_a_fork() -> None:

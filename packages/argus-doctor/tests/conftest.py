@@ -1,0 +1,8 @@
+"""What several test files use is imported from here: ``watched_loops``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
