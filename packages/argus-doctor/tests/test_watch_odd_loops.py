@@ -59,10 +59,11 @@ def train(
     optimizer: torch.optim.Optimizer | None = None,
     steps: int = 15,
     before: Callable[[int], Any] = lambda step: None,
+    told: Callable[[Tensor, Tensor], Any] = lambda *pair: pair,
     probe: bool = False,
     **seen: Any,
 ) -> Watch:
-    """The plain loop; ``seen`` replaces what the watch is given."""
+    """The plain loop; ``told`` makes the batch that the watch is given, and ``seen`` replaces what it is given."""
     optimizer = torch.optim.SGD(model.parameters(), 0.05) if optimizer is None else optimizer
     watch = Watch(model, optimizer, source=False, probe=probe)
     for number, (inputs, targets) in enumerate(batches(steps)):
@@ -71,7 +72,7 @@ def train(
         loss = F.cross_entropy(scores_of((call or model)(inputs)), targets)
         loss.backward()
         optimizer.step()
-        watch.step(**({"loss": loss, "batch": (inputs, targets)} | seen))
+        watch.step(**({"loss": loss, "batch": told(inputs, targets)} | seen))
     return watch
 
 
@@ -107,15 +108,12 @@ class Opened(Wrapped):
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_batch_of_a_dataclass_beside_what_is_no_tensor(whole: bool) -> None:
     model = Opened()
-    optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    watch = Watch(model, optimizer, source=False, probe=True)  # samples cannot swap what is within it
-    for inputs, targets in batches():
-        batch = Batch(inputs, targets, ["a.jpg"])
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(batch if whole else inputs), targets)
-        loss.backward()
-        optimizer.step()
-        watch.step(loss=loss, batch=batch)
+
+    def call(inputs: Tensor) -> Any:
+        return model(Batch(inputs, inputs, ["a.jpg"]) if whole else inputs)
+
+    # Samples cannot swap what is within it.
+    watch = train(model, call=call, told=lambda *pair: Batch(*pair, ["a.jpg"]), probe=True)
     assert watch.evidence.objectives and watch.report() == []
 
 
