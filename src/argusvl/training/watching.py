@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from argus_doctor.checks import examine
-from argus_doctor.checks.groups import FAR_TOO_FAST
+from argus_doctor.checks.measured import FAR_TOO_FAST
 from argus_doctor.evidence import Evidence, NotFinite, Pull, Step
 from argus_doctor.findings import Finding, finding
 from argus_doctor.record.bounded import Ends

@@ -76,21 +76,45 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
     values = [(number, value) for number, value in evidence.validations if math.isfinite(value)]
     if len(values) < 4:
         return
-    losses = dict(evidence.series("loss"))
     best_at, best = min(values, key=lambda one: one[1])
     last = [value for _, value in values[-3:]]
-    around = [loss for step, loss in losses.items() if abs(step - best_at) <= 8]
-    now = median(value for _, value in list(losses.items())[-10:])
+    then, now = _training_loss(evidence, best_at)
     after = [value for number, value in values if number > best_at]
-    if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * median(around):
+    if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * then:
         yield Suspicion(
             "poor-generalisation",
             "validation loss rose",
             f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, while that of training "
-            f"fell from {median(around):.3g} to {now:.3g}",
+            f"fell from {then:.3g} to {now:.3g}",
             f"step {best_at}",
             {"ratio": last[-1] / best},
         )
+
+
+def figure(evidence: Evidence) -> Iterator[Suspicion]:
+    """Overfitting by the run's own figure: it was better long ago, while training got better."""
+    values = [(step, value) for step, value in evidence.figure if math.isfinite(value)]
+    if len(values) < 5:
+        return
+    best_at, best = max(values, key=lambda one: one[1])
+    after = [value for step, value in values if step > best_at]
+    then, now = _training_loss(evidence, best_at)
+    if len(after) >= 4 and max(after[-3:]) < best - max(0.1 * abs(best), 0.02) and 0 < now < 0.7 * then:
+        yield Suspicion(
+            "poor-generalisation",
+            "figure fell while training improved",
+            f"the figure was {best:.4g} at step {best_at} and is {after[-1]:.4g}, while the loss of training fell from "
+            f"{then:.3g} to {now:.3g}",
+            f"step {best_at}",
+        )
+
+
+def _training_loss(evidence: Evidence, step: int) -> tuple[float, float]:
+    """That of training about a step, and at the end."""
+    losses = evidence.series("loss")
+    return median(loss for at, loss in losses if abs(at - step) <= 8), median(
+        loss for _, loss in losses[-10:]
+    )
 
 
 def resources(evidence: Evidence) -> Iterator[Suspicion]:
