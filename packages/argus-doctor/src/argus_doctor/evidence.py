@@ -433,6 +433,10 @@ class Evidence:
         """The losses that are known, of the steps that are kept."""
         return [one.loss for one in self.steps if one.loss is not None]
 
+    def training(self) -> list[Parameter]:
+        """The parameters that are to train and that an optimizer holds."""
+        return [p for p in self.parameters.values() if p.requires_grad and p.in_optimizer]
+
     def by_output(self) -> dict[str, list[Objective]]:
         """The looks at each of the model's outputs whose objective is known."""
         found: dict[str, list[Objective]] = {}

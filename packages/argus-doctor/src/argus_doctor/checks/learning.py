@@ -21,11 +21,12 @@ _RISK = 0.97
 
 
 def _matrices(evidence: Evidence) -> list[Parameter]:
-    return [
-        p
-        for p in evidence.parameters.values()
-        if len(p.shape) > 1 and p.requires_grad and p.in_optimizer and "Embedding" not in p.kind
-    ]
+    return [p for p in evidence.training() if len(p.shape) > 1 and "Embedding" not in p.kind]
+
+
+def _layers(evidence: Evidence) -> list[Parameter]:
+    """Those that multiply what a layer is given."""
+    return [p for p in _matrices(evidence) if any(one in p.kind for one in _LAYERS)]
 
 
 def progress(evidence: Evidence) -> float | None:
@@ -52,7 +53,7 @@ def _stands_still(evidence: Evidence) -> bool:
 
 def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
     """Weights that make all units the same, or that are far too large."""
-    layers = [p for p in _matrices(evidence) if any(one in p.kind for one in _LAYERS)]
+    layers = _layers(evidence)
     alike = [
         p
         for p in layers
@@ -270,9 +271,9 @@ def _barely_moves(losses: list[float]) -> bool:
 def _ordered(evidence: Evidence) -> list[tuple[str, float]]:
     """Relative gradient of each layer, in the order of the layers."""
     found = []
-    for p in _matrices(evidence):
+    for p in _layers(evidence):
         size = p.first_weight * math.sqrt(p.numel)
-        if size > 0 and p.early_gradient > 0 and any(one in p.kind for one in _LAYERS):
+        if size > 0 and p.early_gradient > 0:
             found.append((p.name, p.early_gradient / size))
     return found
 
@@ -322,16 +323,14 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
     """Units whose gradient is always zero."""
     found = [
         p
-        for p in _matrices(evidence)
-        if p.dead_looks >= 6 and any(one in p.kind for one in _LAYERS)
+        for p in _layers(evidence)
+        if p.dead_looks >= 6
         # What is never called has no units to speak of: an expert that nobody asks.
         if p.module not in evidence.uncalled and p.without_gradient < 0.5 * p.looks
         if p.dead >= 0.85 and p.dead_least >= 0.7 and p.start != "zero"
     ]
     # Nothing reaches any weight: that is no matter of units. And where the bias learns, it is the inputs that are zero.
-    cut = all(
-        p.zero_gradient == p.looks for p in evidence.parameters.values() if p.requires_grad and p.in_optimizer
-    )
+    cut = all(p.zero_gradient == p.looks for p in evidence.training())
     biases = {p.module: p for p in evidence.parameters.values() if p.name.endswith("bias")}
 
     def bias_learns(p: Parameter) -> bool:

@@ -97,7 +97,7 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
 
 def reach(evidence: Evidence) -> Iterator[Suspicion]:
     """Parameters that train by name and get no gradient."""
-    training = [p for p in evidence.parameters.values() if p.requires_grad and p.in_optimizer]
+    training = evidence.training()
     total = sum(p.numel for p in training) or 1
     none = [p for p in training if p.looks >= _ENOUGH and p.without_gradient == p.looks]
     # What is never called may rest on purpose: an expert that nobody asks, a head of another task.
@@ -286,9 +286,7 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
         )
         return
     looks, first, moved_before = evidence.still
-    drawn = any(
-        p.start == "default" and p.requires_grad and p.in_optimizer for p in evidence.parameters.values()
-    )
+    drawn = any(p.start == "default" for p in evidence.training())
     # Sixteen bits have a finding of their own; and a rate that is still rising has not begun.
     whole = all(p.dtype == "float32" for p in evidence.parameters.values())
     if looks >= _NEVER and not moved_before and drawn and whole and rates[-1][1] >= 0.5 * peak:
