@@ -181,12 +181,13 @@ def missing_freeze(faulty: bool) -> list[Finding]:
 def evaluated(
     model: nn.Module, data: Iterator[tuple[Tensor, Tensor]], every: int = 10
 ) -> Callable[..., None]:
+    """What asks the model about one batch after every so many steps."""
     held_out = next(data)[0]
 
+    @torch.no_grad()
     def after(step: int, _: Any) -> None:
         if step % every == 0:
-            with torch.no_grad():
-                model(held_out)
+            model(held_out)
 
     return after
 
@@ -231,12 +232,9 @@ def evaluation_inputs_differ(faulty: bool) -> list[Finding]:
 
 @fault
 def labels_unrelated(faulty: bool) -> list[Finding]:
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        rng = torch.Generator().manual_seed(1)
-        for inputs, labels in points():
-            yield inputs, labels[torch.randperm(len(labels), generator=rng)] if faulty else labels
-
-    return trained(mlp(), batches(), lr=0.01, steps=150)
+    rng = torch.Generator().manual_seed(1)
+    shuffled = ((inputs, labels[torch.randperm(32, generator=rng)]) for inputs, labels in points())
+    return trained(mlp(), shuffled if faulty else points(), lr=0.01, steps=150)
 
 
 @fault
@@ -263,12 +261,7 @@ def train_val_leak(faulty: bool) -> list[Finding]:
         while True:
             yield from zip(inputs.split(32), labels.split(32), strict=True)
 
-    def validate(step: int, _: Any) -> None:
-        if step % 20 == 0:
-            with torch.no_grad():
-                model(held_out)
-
-    return trained(model, batches(), after=validate)
+    return trained(model, batches(), after=evaluated(model, iter([(held_out, labels)]), every=20))
 
 
 @fault

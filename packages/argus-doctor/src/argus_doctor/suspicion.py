@@ -52,7 +52,7 @@ def signs() -> Mapping[str, Mapping[str, float]]:
     return found
 
 
-def median(values: Iterable[float], default: float = 0.0) -> float:
-    """Of what is there."""
+def median(values: Iterable[float]) -> float:
+    """Of what is there; 0 of nothing."""
     known = list(values)
-    return statistics.median(known) if known else default
+    return statistics.median(known) if known else 0.0

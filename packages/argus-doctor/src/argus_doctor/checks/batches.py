@@ -62,7 +62,7 @@ def _ranges(name: str, looks: Sequence[TensorStatistics], *, raw: bool) -> Itera
     numbers |= {} if columns is None else {"columns": [list(row) for row in columns]}
     picture = len(shape) == 4 and shape[1] in (1, 3, 4)
     span = _span_of_bytes(looks)
-    column = median((one.worst_column for one in looks if one.worst_column is not None), default=0.0)
+    column = median(one.worst_column for one in looks if one.worst_column is not None)
     kinds: tuple[tuple[str, str, bool, str], ...] = (
         ("inputs-not-normalised", "bytes into a fresh layer", raw and span is not None and high >= 128, ""),
         (

@@ -303,7 +303,7 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     start = [p for p in _matrices(evidence) if p.first_gradient is not None]
     # Where the loss itself is of the usual size, a gradient a thousand times the weights comes from the depth.
     relative = median(
-        ((p.first_gradient or 0.0) / max(p.first_weight * math.sqrt(p.numel), 1e-12) for p in start), 0.0
+        (p.first_gradient or 0.0) / max(p.first_weight * math.sqrt(p.numel), 1e-12) for p in start
     )
     grown = median(finite[-5:]) / max(median(finite[:5]), 1e-12)
     bad_end = len(finite) < len(norms) or (losses and not math.isfinite(losses[-1]))

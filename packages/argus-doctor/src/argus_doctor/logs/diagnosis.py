@@ -55,11 +55,7 @@ def diagnose(source: str) -> Diagnosis:
     Raises:
         ArgusError: There is nothing that could be read.
     """
-    return judge(read_log(source))
-
-
-def judge(contents: Contents) -> Diagnosis:
-    """The two answers to what was read."""
+    contents = read_log(source)
     findings = [*check_curves(contents.curves), *contents.notes]
     cause, where, what, lost = _death(contents)
     if cause != "none":
