@@ -26,26 +26,17 @@ def inputs(evidence: Evidence) -> Iterator[Suspicion]:
             continue
         shape = looks[0].shape
         if share := max(one.not_finite for one in looks):
-            yield Suspicion(
-                "non-finite-input",
-                "input not finite",
-                f"{share:.0%} of a batch's samples hold values that are not finite",
-                f"input {name}",
-                proven=True,
-            )
+            what = f"{share:.0%} of a batch's samples hold values that are not finite"
+            yield Suspicion("non-finite-input", "input not finite", what, f"input {name}", proven=True)
             continue
         if len(shape) < 2:
             continue
         empty = sum(one.std == 0 and one.mean == 0 for one in looks) >= 0.8 * len(looks)
         alike = sum(one.rows_alike for one in looks) >= 0.8 * len(looks) and shape[0] > 1
         if empty or alike:
-            yield Suspicion(
-                "inputs-constant",
-                "input all zero" if empty else "samples all alike",
-                f"input {name} {list(shape)} is {'zero' if empty else 'the same for all samples'}",
-                f"input {name}",
-                proven=empty,
-            )
+            sign = "input all zero" if empty else "samples all alike"
+            what = f"input {name} {list(shape)} is {'zero' if empty else 'the same for all samples'}"
+            yield Suspicion("inputs-constant", sign, what, f"input {name}", proven=empty)
         elif not looks[0].normalised_next:
             yield from _ranges(name, looks, raw=_takes_bytes_as_they_are(looks, evidence))
 
@@ -141,19 +132,11 @@ def ignored(evidence: Evidence) -> Iterator[Suspicion]:
     """Inputs that make no difference."""
     if evidence.ignored_inputs and len(evidence.ignored_inputs) < evidence.asked_inputs:
         for name in sorted(evidence.ignored_inputs):
-            yield Suspicion(
-                "input-ignored",
-                "outputs ignore an input",
-                f"the outputs stay the same when samples swap input {name}",
-                f"input {name}",
-            )
+            what = f"the outputs stay the same when samples swap input {name}"
+            yield Suspicion("input-ignored", "outputs ignore an input", what, f"input {name}")
     elif evidence.ignored_inputs:
-        yield Suspicion(
-            "mode-collapse",
-            "outputs ignore all inputs",
-            "the outputs stay the same when samples swap their inputs",
-            "outputs",
-        )
+        what = "the outputs stay the same when samples swap their inputs"
+        yield Suspicion("mode-collapse", "outputs ignore all inputs", what, "outputs")
 
 
 _NO_BYTES = 20.0
@@ -183,27 +166,19 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
             raw = bool(spans) and abs(spans[1] / 255 - 1) < _TO_THE_DIGIT
             divided = bool(spans) and abs(spans[1] / spans[0] / 255 - 1) < _TO_THE_DIGIT
             certain = divided or (raw and spans[0] < _NO_BYTES)
-            yield Suspicion(
-                "evaluation-inputs-differ",
-                "bytes scaled otherwise in evaluation" if certain else "evaluated on other ranges",
-                f"input {name} has mean {mean:.3g} and deviation {std:.3g} in training, {mean_there:.3g} and "
-                f"{std_there:.3g} in evaluation",
-                f"input {name}",
-                {"training": [mean, std], "evaluation": [mean_there, std_there]},
-                proven=certain,
-            )
+            sign = "bytes scaled otherwise in evaluation" if certain else "evaluated on other ranges"
+            what = f"input {name} has mean {mean:.3g} and deviation {std:.3g} in training, "
+            what += f"{mean_there:.3g} and {std_there:.3g} in evaluation"
+            numbers = {"training": [mean, std], "evaluation": [mean_there, std_there]}
+            yield Suspicion("evaluation-inputs-differ", sign, what, f"input {name}", numbers, proven=certain)
 
 
 def order(evidence: Evidence) -> Iterator[Suspicion]:
     """The same batch for ever, or batches of one class."""
     repeated, compared = evidence.batches_repeated
     if compared >= 10 and repeated >= 0.95 * compared and not (evidence.whole_set or evidence.by_closure):
-        yield Suspicion(
-            "same-batch",
-            "the very same batch",
-            f"{repeated + 1} steps in a row trained on the very same batch",
-            "data loader",
-        )
+        what = f"{repeated + 1} steps in a row trained on the very same batch"
+        yield Suspicion("same-batch", "the very same batch", what, "data loader")
         return
     counts = list(evidence.labels.values())
     total = sum(counts)
@@ -217,14 +192,10 @@ def order(evidence: Evidence) -> Iterator[Suspicion]:
         same, rounds, length = evidence.batches_in_order
         # The same batches in the same order, round after round: nobody draws them.
         certain = length >= 4 and rounds >= length and same == rounds
-        yield Suspicion(
-            "data-not-shuffled",
-            "batches of few classes in a fixed order" if certain else "batches of few classes",
-            f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}"
-            + (f"; after {length} batches the same come again in the same order" if certain else ""),
-            "data loader",
-            proven=certain,
-        )
+        sign = "batches of few classes in a fixed order" if certain else "batches of few classes"
+        what = f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}"
+        what += f"; after {length} batches the same come again in the same order" if certain else ""
+        yield Suspicion("data-not-shuffled", sign, what, "data loader", proven=certain)
 
 
 def leaks(evidence: Evidence) -> Iterator[Suspicion]:
@@ -250,35 +221,23 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
             and all(one.is_float and not one.whole for one in evidence.every_input())
         )
         if share >= 0.02 + _by_chance(evidence):
-            sign = (
-                "evaluated on a part of the training samples"
-                if part
-                else "evaluated on some training samples"
-            )
+            sign = "evaluated on some training samples"
+            if part:
+                sign = "evaluated on a part of the training samples"
             if len(told) >= 2:
                 sign = "validated on training samples alone" if certain else "validated on training samples"
-            yield Suspicion(
-                "train-val-leak",
-                sign,
-                f"{share:.0%} of the samples of an evaluation were trained on",
-                "evaluation data",
-                {"share": share},
-                proven=certain,
-            )
+            what = f"{share:.0%} of the samples of an evaluation were trained on"
+            yield Suspicion("train-val-leak", sign, what, "evaluation data", {"share": share}, proven=certain)
     if evidence.target_correlation is not None:
         correlation, column = evidence.target_correlation
         columns = next((one.shape[-1] for one in evidence.every_input() if len(one.shape) == 2), 0)
         if correlation > 0.9999 and columns > 2:
             # To the last digit over hundreds of rows: the target itself, scaled and shifted.
             exact = 1 - correlation < 1e-10
-            yield Suspicion(
-                "target-in-inputs",
-                "a column is the target, exactly" if exact else "a column is the target",
-                f"input column {column} is the target (correlation {correlation:.6f})",
-                f"input column {column}",
-                {"column": column},
-                proven=exact,
-            )
+            sign = "a column is the target, exactly" if exact else "a column is the target"
+            where, numbers = f"input column {column}", {"column": column}
+            what = f"{where} is the target (correlation {correlation:.6f})"
+            yield Suspicion("target-in-inputs", sign, what, where, numbers, proven=exact)
 
 
 def _by_chance(evidence: Evidence) -> float:

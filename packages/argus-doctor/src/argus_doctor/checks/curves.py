@@ -29,14 +29,10 @@ def numbers(evidence: Evidence) -> Iterator[Suspicion]:
     certain = slug == "non-finite-input" or found.what == "weights" or lasting >= 2
     if not certain and not lasting and len(later) >= 3:
         return
-    yield Suspicion(
-        slug,
-        f"{found.what} not finite" if certain else "not finite for a moment",
-        f"{words[found.what]}; {lasting} losses since are not finite",
-        found.where or f"step {found.step}",
-        {"step": found.step, "first": found.what},
-        proven=certain,
-    )
+    sign = f"{found.what} not finite" if certain else "not finite for a moment"
+    what = f"{words[found.what]}; {lasting} losses since are not finite"
+    where, numbers = found.where or f"step {found.step}", {"step": found.step, "first": found.what}
+    yield Suspicion(slug, sign, what, where, numbers, proven=certain)
 
 
 def memory(evidence: Evidence) -> Iterator[Suspicion]:
@@ -52,23 +48,15 @@ def memory(evidence: Evidence) -> Iterator[Suspicion]:
     if len(seen) >= 4 and len(asked) >= 2:
         doubt, doubt_there = 1 - median(seen), 1 - median(asked)
         if doubt < 0.01 and doubt_there > 8 * doubt + 0.03:
-            yield Suspicion(
-                "poor-generalisation",
-                "sure of training samples alone",
-                f"{times}: of them the model is {1 - doubt:.1%} sure, of those of an evaluation {1 - doubt_there:.1%}; "
-                "it knows them by heart",
-                "training data",
-                {"samples": distinct},
-            )
+            what = f"{times}: of them the model is {1 - doubt:.1%} sure, of those of an evaluation "
+            what += f"{1 - doubt_there:.1%}; it knows them by heart"
+            sign, numbers = "sure of training samples alone", {"samples": distinct}
+            yield Suspicion("poor-generalisation", sign, what, "training data", numbers)
     elif far < 0.02 and evidence.evaluations.samples >= 5 * distinct and total >= 100 * distinct:
-        yield Suspicion(
-            "poor-generalisation",
-            "few samples known by heart",
-            f"{times}, until nothing of their loss was left ({far:.1%}); evaluations have "
-            f"{evidence.evaluations.samples}",
-            "training data",
-            {"samples": distinct},
-        )
+        what = f"{times}, until nothing of their loss was left ({far:.1%}); "
+        what += f"evaluations have {evidence.evaluations.samples}"
+        sign, numbers = "few samples known by heart", {"samples": distinct}
+        yield Suspicion("poor-generalisation", sign, what, "training data", numbers)
 
 
 def validation(evidence: Evidence) -> Iterator[Suspicion]:
@@ -81,14 +69,10 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
     then, now = _training_loss(evidence, best_at)
     after = [value for number, value in values if number > best_at]
     if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * then:
-        yield Suspicion(
-            "poor-generalisation",
-            "validation loss rose",
-            f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, while that of training "
-            f"fell from {then:.3g} to {now:.3g}",
-            f"step {best_at}",
-            {"ratio": last[-1] / best},
-        )
+        what = f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, "
+        what += f"while that of training fell from {then:.3g} to {now:.3g}"
+        numbers = {"ratio": last[-1] / best}
+        yield Suspicion("poor-generalisation", "validation loss rose", what, f"step {best_at}", numbers)
 
 
 def figure(evidence: Evidence) -> Iterator[Suspicion]:
@@ -100,13 +84,9 @@ def figure(evidence: Evidence) -> Iterator[Suspicion]:
     after = [value for step, value in values if step > best_at]
     then, now = _training_loss(evidence, best_at)
     if len(after) >= 4 and max(after[-3:]) < best - max(0.1 * abs(best), 0.02) and 0 < now < 0.7 * then:
-        yield Suspicion(
-            "poor-generalisation",
-            "figure fell while training improved",
-            f"the figure was {best:.4g} at step {best_at} and is {after[-1]:.4g}, while the loss of training fell from "
-            f"{then:.3g} to {now:.3g}",
-            f"step {best_at}",
-        )
+        what = f"the figure was {best:.4g} at step {best_at} and is {after[-1]:.4g}, "
+        what += f"while the loss of training fell from {then:.3g} to {now:.3g}"
+        yield Suspicion("poor-generalisation", "figure fell while training improved", what, f"step {best_at}")
 
 
 def _training_loss(evidence: Evidence, step: int) -> tuple[float, float]:
@@ -121,21 +101,12 @@ def resources(evidence: Evidence) -> Iterator[Suspicion]:
     """Graphs that are kept, steps that wait for data."""
     alive, looked = evidence.alive_losses
     if looked >= 16 and alive >= 0.9 * looked:
-        yield Suspicion(
-            "graph-kept",
-            "graphs of old losses alive",
-            f"the graphs of {alive} of the last {looked} losses are still held: a loss is kept without .item() or "
-            ".detach()",
-            "loss",
-            proven=True,
-        )
+        what = f"the graphs of {alive} of the last {looked} losses are still held: "
+        what += "a loss is kept without .item() or .detach()"
+        yield Suspicion("graph-kept", "graphs of old losses alive", what, "loss", proven=True)
     timed = evidence.steps[20:]
     if len(timed) >= 50:
         wait, whole = median(one.wait for one in timed), median(one.seconds for one in timed)
         if wait > 0.05 and wait > 0.6 * whole:
-            yield Suspicion(
-                "input-bound",
-                "waits for data",
-                f"of {whole:.2f} s a step, {wait:.2f} s pass before the model is called",
-                "data loader",
-            )
+            what = f"of {whole:.2f} s a step, {wait:.2f} s pass before the model is called"
+            yield Suspicion("input-bound", "waits for data", what, "data loader")

@@ -60,38 +60,27 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
         if p.start in ("constant", "identical-rows") and p.identical_rows >= 5 and p.shape[0] > 1
     ]
     if alike:
-        yield Suspicion(
-            "bad-initialisation",
-            "units all the same",
-            f"all units of {listed([p.name for p in alike])} began the same and stay the same: they can only learn "
-            "one thing",
-            listed([p.module for p in alike]),
-            proven=True,
-        )
+        what = f"all units of {listed([p.name for p in alike])} began the same and stay the same: "
+        what += "they can only learn one thing"
+        where = listed([p.module for p in alike])
+        yield Suspicion("bad-initialisation", "units all the same", what, where, proven=True)
     zeros = [p for p in layers if p.start == "zero"]
     if (
         len(zeros) >= 2
         and len(zeros) >= 0.5 * sum(len(p.shape) > 1 for p in evidence.parameters.values())
         and all(p.zero_gradient > 0.9 * p.looks for p in zeros[:-1])
     ):
-        yield Suspicion(
-            "bad-initialisation",
-            "weights zero and stay so",
-            f"{listed([p.name for p in zeros])} began at zero and stay there",
-            listed([p.module for p in zeros]),
-            proven=True,
-        )
+        what = f"{listed([p.name for p in zeros])} began at zero and stay there"
+        where = listed([p.module for p in zeros])
+        yield Suspicion("bad-initialisation", "weights zero and stay so", what, where, proven=True)
     large = [p for p in layers if p.start == "other" and _gain(p) > 6]
     first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
     if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
-        yield Suspicion(
-            "bad-initialisation",
-            "weights too large at first",
-            f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
-            f"{listed([p.name for p in large])} multiply their input by {max(map(_gain, large)):.0f}, a usual "
-            "initialisation by about 1",
-            listed([p.module for p in large]),
-        )
+        what = f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
+        what += f"{listed([p.name for p in large])} multiply their input by {max(map(_gain, large)):.0f}, "
+        what += "a usual initialisation by about 1"
+        where = listed([p.module for p in large])
+        yield Suspicion("bad-initialisation", "weights too large at first", what, where)
 
 
 def _gain(layer: Parameter) -> float:
@@ -118,26 +107,16 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     shrunk = _shrunk(layers, 0.05)
     if len(shrunk) > 0.5 * len(layers):
         certain = _answers_alike(evidence)
-        yield Suspicion(
-            "mode-collapse",
-            "weights shrunk, all answers the same" if certain else "weights shrink to nothing",
-            f"the weights shrink to nothing ({listed([p.name for p in shrunk])}): weight decay is stronger than "
-            "what is learned",
-            "weight decay",
-            proven=certain,
-            remedy=_LESS_DECAY,
-        )
+        sign = "weights shrunk, all answers the same" if certain else "weights shrink to nothing"
+        what = f"the weights shrink to nothing ({listed([p.name for p in shrunk])}): "
+        what += "weight decay is stronger than what is learned"
+        yield Suspicion("mode-collapse", sign, what, "weight decay", proven=certain, remedy=_LESS_DECAY)
         return
     if evidence.decay >= _DECAY and len(_shrunk(layers, 0.7)) > 0.5 * len(layers):
-        yield Suspicion(
-            "mode-collapse",
-            "decay takes the weights within a hundred steps",
-            f"weight decay takes up to {evidence.decay:.1%} of every weight at a step: after "
-            f"{_steps(evidence.decay)} such steps half of what was learned is gone, and the weights have shrunk",
-            "weight decay",
-            {"decay": evidence.decay},
-            remedy=_LESS_DECAY,
-        )
+        sign, numbers = "decay takes the weights within a hundred steps", {"decay": evidence.decay}
+        what = f"weight decay takes up to {evidence.decay:.1%} of every weight at a step: after "
+        what += f"{_steps(evidence.decay)} such steps half of what was learned is gone, and the weights have shrunk"
+        yield Suspicion("mode-collapse", sign, what, "weight decay", numbers, remedy=_LESS_DECAY)
     found = evidence.not_finite
     if found is not None and found.what in ("loss", "backward") and (found.largest or math.inf) < 1e4:
         return  # outputs of a usual size: it is the loss that cannot take them
@@ -162,33 +141,22 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             sign, does = "diverges with large updates", "diverges"
         elif jumps:
             sign, does = "jumps with large updates", "jumps up"
-        yield Suspicion(
-            "learning-rate-too-high",
-            "not finite after large updates" if len(finite) < len(losses) else sign,
-            f"a step changes the weights by {max(early, typical):.2g} of their size (usual is 0.001), and the loss "
-            f"{does}",
-            "learning rate",
-            numbers,
-        )
+        sign = "not finite after large updates" if len(finite) < len(losses) else sign
+        what = f"a step changes the weights by {max(early, typical):.2g} of their size (usual is 0.001), "
+        what += f"and the loss {does}"
+        yield Suspicion("learning-rate-too-high", sign, what, "learning rate", numbers)
         return
     fresh = sum(p.start == "default" for p in layers) >= 0.5 * len(layers)  # what is fine-tuned moves little
     slow = fresh and len(losses) >= 60 and typical < _TOO_SMALL and not _warms_up(evidence) and not learned
     if slow and _barely_moves(finite):
         # All steps together cannot have taken the weights further than this from where chance put them.
         furthest = typical * evidence.step
-        yield Suspicion(
-            "learning-rate-too-low",
-            "updates next to nothing" if typical < 1e-5 else "updates small",
-            f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
-            f"steps the loss went from {first:.4g} to {last:.4g}"
-            + (
-                f", and the weights are within {furthest:.2%} of where chance put them"
-                if furthest < 0.01
-                else ""
-            ),
-            "learning rate",
-            numbers,
-        )
+        sign = "updates next to nothing" if typical < 1e-5 else "updates small"
+        what = f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
+        what += f"steps the loss went from {first:.4g} to {last:.4g}"
+        if furthest < 0.01:
+            what += f", and the weights are within {furthest:.2%} of where chance put them"
+        yield Suspicion("learning-rate-too-low", sign, what, "learning rate", numbers)
 
 
 def _never_moved(evidence: Evidence) -> Iterator[Suspicion]:
@@ -199,15 +167,11 @@ def _never_moved(evidence: Evidence) -> Iterator[Suspicion]:
     fresh = all(p.start == "default" and p.dtype == "float32" for p in layers)
     at_work = all(rate > 0 for one in evidence.steps for rate in one.rates) and not _warms_up(evidence)
     if still and fresh and at_work and len(losses) >= 60 and _barely_moves(losses):
-        yield Suspicion(
-            "learning-rate-too-low",
-            "updates next to nothing",
-            f"at {min(p.unmoved for p in layers)} of {layers[0].looks} looks no weight of "
-            f"{listed([p.module for p in layers])} changed by a bit, though gradients were there: updates are smaller "
-            "than the last digit of the weights, by a rate or clipped gradients that are far too small; the loss went "
-            f"from {losses[0]:.4g} to {losses[-1]:.4g}",
-            "learning rate",
-        )
+        what = f"at {min(p.unmoved for p in layers)} of {layers[0].looks} looks no weight of "
+        what += f"{listed([p.module for p in layers])} changed by a bit, though gradients were there: updates are "
+        what += "smaller than the last digit of the weights, by a rate or clipped gradients that are far too small; "
+        what += f"the loss went from {losses[0]:.4g} to {losses[-1]:.4g}"
+        yield Suspicion("learning-rate-too-low", "updates next to nothing", what, "learning rate")
 
 
 def _warms_up(evidence: Evidence) -> bool:
@@ -287,14 +251,12 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
         stays = far > 0.9 if far is not None else _stands_still(evidence)
         if early / late < 1e-4 and stays:
             certain = _never_reached(evidence, first, last)
-            yield Suspicion(
-                "vanishing-gradient",
-                "the first layer never moved by a bit" if certain else "gradient lost in depth",
-                f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, and the "
-                "loss does not fall",
-                first,
-                proven=certain,
+            sign = "the first layer never moved by a bit" if certain else "gradient lost in depth"
+            what = (
+                f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, "
             )
+            what += "and the loss does not fall"
+            yield Suspicion("vanishing-gradient", sign, what, first, proven=certain)
     norms = [value for _, value in evidence.series("gradient_norm")]
     finite = [one for one in norms if math.isfinite(one)]
     losses = evidence.losses()
@@ -310,13 +272,10 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     far = progress(evidence)
     unlearned = _stands_still(evidence) or (far is not None and far > 0.9)
     if (relative > 100 and (bad_end or unlearned)) or (grown > 1e4 and bad_end):
-        yield Suspicion(
-            "exploding-gradient",
-            "gradient grows out of bounds",
-            f"the gradient's norm is {finite[0]:.3g} at the first step, {relative:.3g} times that of the weights "
-            f"in the typical layer, and {max(finite):.3g} at most",
-            start[0].name if start else "",
-        )
+        what = f"the gradient's norm is {finite[0]:.3g} at the first step, {relative:.3g} times that of the weights "
+        what += f"in the typical layer, and {max(finite):.3g} at most"
+        where = start[0].name if start else ""
+        yield Suspicion("exploding-gradient", "gradient grows out of bounds", what, where)
 
 
 def dead(evidence: Evidence) -> Iterator[Suspicion]:
@@ -349,14 +308,10 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
             if p.module in biases and biases[p.module].zero_gradient == 0 == biases[p.module].without_gradient
         ]
         certain = worst.dead == worst.dead_first == 1 and worst.zero_gradient == worst.looks and bool(starved)
-        yield Suspicion(
-            "dead-units",
-            "all units dead, zeros behind them" if certain else "units without gradient",
-            f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}",
-            listed([p.module or p.name for p in hidden]),
-            {"early": worst.dead_first},
-            proven=certain,
-        )
+        sign = "all units dead, zeros behind them" if certain else "units without gradient"
+        what = f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}"
+        where, numbers = listed([p.module or p.name for p in hidden]), {"early": worst.dead_first}
+        yield Suspicion("dead-units", sign, what, where, numbers, proven=certain)
 
 
 def outcome(evidence: Evidence) -> Iterator[Suspicion]:
@@ -377,21 +332,12 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     silent = not spreads and median(one.output_spread or 0.0 for one in late) < 1e-3
     alike = _answers_alike(evidence)
     if alike:
-        yield Suspicion(
-            "mode-collapse",
-            "all answers the same to the bit",
-            "the outputs are the same to the bit for every sample of a batch, whose inputs differ",
-            "outputs",
-            proven=True,
-        )
+        what = "the outputs are the same to the bit for every sample of a batch, whose inputs differ"
+        yield Suspicion("mode-collapse", "all answers the same to the bit", what, "outputs", proven=True)
     elif far > 0.9 and (flat or silent):
-        yield Suspicion(
-            "mode-collapse",
-            "outputs hardly differ",
-            "the outputs hardly differ between samples"
-            + (f": {median(spreads):.2g} of the spread of the targets" if spreads else ""),
-            "outputs",
-        )
+        what = "the outputs hardly differ between samples"
+        what += f": {median(spreads):.2g} of the spread of the targets" if spreads else ""
+        yield Suspicion("mode-collapse", "outputs hardly differ", what, "outputs")
     val = [value for _, value in evidence.validations if math.isfinite(value)]
     chance = median(one.chance or 0.0 for one in late)
     unlearned = far > _RISK or (len(val) >= 2 and chance > 0 and min(val) > 0.98 * chance and far > 0.5)
@@ -399,21 +345,13 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     moves = _update_ratio(evidence)
     unlearned &= moves is None or moves >= _TOO_SMALL
     if unlearned and not flat and not silent:
-        yield Suspicion(
-            "labels-unrelated",
-            "nothing learned",
-            f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer"
-            + (f", though a step changes the weights by {moves:.1g} of their size" if moves else "")
-            + ": the targets tell nothing of the inputs",
-            "targets",
-        )
+        though = f", though a step changes the weights by {moves:.1g} of their size" if moves else ""
+        what = f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer{though}: "
+        what += "the targets tell nothing of the inputs"
+        yield Suspicion("labels-unrelated", "nothing learned", what, "targets")
     elif unlearned:
-        yield Suspicion(
-            "labels-unrelated",
-            "nothing learned, outputs flat",
-            f"the loss is {far:.0%} of that of a constant answer",
-            "targets",
-        )
+        what = f"the loss is {far:.0%} of that of a constant answer"
+        yield Suspicion("labels-unrelated", "nothing learned, outputs flat", what, "targets")
 
 
 def dimensions(evidence: Evidence) -> Iterator[Suspicion]:
@@ -427,11 +365,7 @@ def dimensions(evidence: Evidence) -> Iterator[Suspicion]:
         columns = [median(of_column) for of_column in zip(*explained, strict=False)]
         best, worst = max(columns), min(columns)
         if best > 0.5 and worst < 0.12:
-            place = columns.index(worst)
-            yield Suspicion(
-                "augmentation-inconsistent",
-                "one dimension not explained",
-                f"of target dimension {place} nothing is explained ({worst:.0%}), of the best one {best:.0%}: what "
-                "changes the inputs does not change it with them",
-                f"target dimension {place}",
-            )
+            where = f"target dimension {columns.index(worst)}"
+            what = f"of {where} nothing is explained ({worst:.0%}), of the best one {best:.0%}: "
+            what += "what changes the inputs does not change it with them"
+            yield Suspicion("augmentation-inconsistent", "one dimension not explained", what, where)

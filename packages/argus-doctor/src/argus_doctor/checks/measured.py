@@ -46,14 +46,10 @@ def group_rates(evidence: Evidence) -> Iterator[Suspicion]:
     if speed < (FAR_TOO_FAST if learns else _FAST) or speed < 3 * max(others, default=0.0):
         return
     beside = f", of the other groups {max(others):.2g} at most" if others else ""
-    yield Suspicion(
-        "learning-rate-too-high",
-        "group moves too fast",
-        f"a step changes the weights of group {group} by {speed:.2g} times their first size (usual is 0.001{beside}); "
-        f"the loss went from {first:.3g} to {last:.3g}",
-        f"group {group}",
-        {"group": group, "update_ratio": speed},
-    )
+    what = f"a step changes the weights of group {group} by {speed:.2g} times their first size "
+    what += f"(usual is 0.001{beside}); the loss went from {first:.3g} to {last:.3g}"
+    numbers = {"group": group, "update_ratio": speed}
+    yield Suspicion("learning-rate-too-high", "group moves too fast", what, f"group {group}", numbers)
 
 
 def objectives(evidence: Evidence) -> Iterator[Suspicion]:
@@ -67,14 +63,10 @@ def objectives(evidence: Evidence) -> Iterator[Suspicion]:
     for name in sorted(common):
         first, last = (median(one[name].value for one in part) for part in (seen[:3], seen[-3:]))
         if 0 < shares[name] < _STARVED * strongest and last > _FALLEN * first > 0:
-            yield Suspicion(
-                "objective-starved",
-                "one objective hardly pulls",
-                f"{name} has at most {shares[name]:.1e} of the gradients at what objectives share, another has "
-                f"{strongest:.2g}; its loss went from {first:.3g} to {last:.3g}",
-                name,
-                {"share": shares[name]},
-            )
+            what = f"{name} has at most {shares[name]:.1e} of the gradients at what objectives share, "
+            what += f"another has {strongest:.2g}; its loss went from {first:.3g} to {last:.3g}"
+            numbers = {"share": shares[name]}
+            yield Suspicion("objective-starved", "one objective hardly pulls", what, name, numbers)
 
 
 def attention(evidence: Evidence) -> Iterator[Suspicion]:
@@ -88,14 +80,10 @@ def attention(evidence: Evidence) -> Iterator[Suspicion]:
     if collapsed:
         layers = sorted(collapsed)
         first, last = collapsed[layers[0]]
-        yield Suspicion(
-            "attention-collapsed",
-            "attention narrowed to one place",
-            f"attention of {listed(layers)} has come to look at one place: its entropy was {first:.2f} of the greatest "
-            f"possible and is {last:.3f}",
-            layers[0],
-            {"layers": len(layers)},
-        )
+        what = f"attention of {listed(layers)} has come to look at one place: its entropy was {first:.2f} of "
+        what += f"the greatest possible and is {last:.3f}"
+        sign, numbers = "attention narrowed to one place", {"layers": len(layers)}
+        yield Suspicion("attention-collapsed", sign, what, layers[0], numbers)
 
 
 def spread(evidence: Evidence) -> Iterator[Suspicion]:
@@ -107,14 +95,10 @@ def spread(evidence: Evidence) -> Iterator[Suspicion]:
     # Early on predictions grow apart: then what counts is whether they still do.
     grows = len(known) > 1 and value > 1.5 * known[-2][1]
     if step >= _SPREAD_FROM and value < _SPREAD and not grows:
-        yield Suspicion(
-            "mode-collapse",
-            "held-out predictions alike",
-            f"held-out predictions differ by {value:.2g} of what the truth differs by: nearly the same answer for "
-            "every sample",
-            f"step {step}",
-            {"spread": value},
-        )
+        what = f"held-out predictions differ by {value:.2g} of what the truth differs by: "
+        what += "nearly the same answer for every sample"
+        numbers = {"spread": value}
+        yield Suspicion("mode-collapse", "held-out predictions alike", what, f"step {step}", numbers)
 
 
 def stalls(evidence: Evidence) -> Iterator[Suspicion]:
@@ -123,11 +107,7 @@ def stalls(evidence: Evidence) -> Iterator[Suspicion]:
         of_part = [one for one in evidence.stalls if one.part == part]
         longest = max(of_part, key=lambda one: one.seconds)
         more = f", and {len(of_part) - 1} more like it" if len(of_part) > 1 else ""
-        yield Suspicion(
-            "stalled-step",
-            "one step took far longer",
-            f"step {longest.step} took {longest.seconds:.1f} s where {longest.usual:.2g} s are usual, "
-            f"{longest.of_part:.1f} s of them in {part}{more}",
-            part,
-            {"step": longest.step, "seconds": longest.seconds},
-        )
+        what = f"step {longest.step} took {longest.seconds:.1f} s where {longest.usual:.2g} s are usual, "
+        what += f"{longest.of_part:.1f} s of them in {part}{more}"
+        numbers = {"step": longest.step, "seconds": longest.seconds}
+        yield Suspicion("stalled-step", "one step took far longer", what, part, numbers)

@@ -20,14 +20,11 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
         # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else.
         certain = never and found.validated_in_training_mode == found.count >= 3
         sign = "never in evaluation mode" if never else "evaluated with dropout"
-        yield Suspicion(
-            "evaluation-in-training-mode",
-            "validation loss in training mode" if certain else sign,
-            f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
-            f"training{'; eval() was never called' if never else ''}",
-            f"step {found.first_in_training_mode}",
-            proven=certain,
-        )
+        sign = "validation loss in training mode" if certain else sign
+        what = f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
+        what += f"training{'; eval() was never called' if never else ''}"
+        where = f"step {found.first_in_training_mode}"
+        yield Suspicion("evaluation-in-training-mode", sign, what, where, proven=certain)
 
 
 def training(evidence: Evidence) -> Iterator[Suspicion]:
@@ -38,10 +35,6 @@ def training(evidence: Evidence) -> Iterator[Suspicion]:
     left = bool(right) and before < first
     words = f"from step {first} on, after an evaluation" if left else "from the start"
     if (left and wrong > 0.2 * (evidence.step - first + 1)) or not right:
-        yield Suspicion(
-            "training-in-evaluation-mode",
-            "left in evaluation mode" if left else "trained in evaluation mode",
-            f"{wrong} steps trained with the model in evaluation mode, {words}",
-            f"step {first}",
-            proven=left,
-        )
+        sign = "left in evaluation mode" if left else "trained in evaluation mode"
+        what = f"{wrong} steps trained with the model in evaluation mode, {words}"
+        yield Suspicion("training-in-evaluation-mode", sign, what, f"step {first}", proven=left)

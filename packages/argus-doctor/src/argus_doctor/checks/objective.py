@@ -25,23 +25,14 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
         # A relative of a loss may point away from it by chance: the very gradient does not.
         exact = all(abs(cosine) > _VERY for cosine in cosines) and best in _PLAIN
         if turned >= 0.9 * len(known) and not upwards:
-            yield Suspicion(
-                "wrong-sign",
-                "the very gradient, turned" if exact else "gradient turned",
-                f"the gradient at the outputs is that of {best} with the opposite sign: training makes it greater",
-                "loss",
-                {"looks": len(known)},
-                proven=exact,
-            )
+            sign = "the very gradient, turned" if exact else "gradient turned"
+            what = f"the gradient at the outputs is that of {best} with the opposite sign: training makes it greater"
+            yield Suspicion("wrong-sign", sign, what, "loss", {"looks": len(known)}, proven=exact)
         elif turned <= 0.1 * len(known) and upwards:
-            yield Suspicion(
-                "wrong-sign",
-                "goes up the gradient",
-                f"the optimizer goes up the gradient of {best}: training makes it greater",
-                "optimizer",
-                # A strong weight decay may point that way by chance, and not exactly.
-                proven=exact and (evidence.maximises or along > _VERY),
-            )
+            what = f"the optimizer goes up the gradient of {best}: training makes it greater"
+            # A strong weight decay may point that way by chance, and not exactly.
+            certain = exact and (evidence.maximises or along > _VERY)
+            yield Suspicion("wrong-sign", "goes up the gradient", what, "optimizer", proven=certain)
 
 
 _UPWARDS = 0.2
@@ -59,12 +50,9 @@ def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
     falls = [a - b for a, b in itertools.pairwise(levels)]
     if min(falls) > 0 and falls[-1] > 0.5 * falls[0] and levels[-1] < -5 * abs(losses[0]) - 2:
         turned = any(one.slug == "wrong-sign" for one in evidence.source)
-        yield Suspicion(
-            "wrong-sign",
-            "loss falls without end, turned in the source" if turned else "loss falls without end",
-            f"the loss falls without end, from {losses[0]:.3g} to {levels[-1]:.3g}",
-            "loss",
-        )
+        sign = "loss falls without end, turned in the source" if turned else "loss falls without end"
+        what = f"the loss falls without end, from {losses[0]:.3g} to {levels[-1]:.3g}"
+        yield Suspicion("wrong-sign", sign, what, "loss")
 
 
 def form(evidence: Evidence) -> Iterator[Suspicion]:
@@ -72,12 +60,9 @@ def form(evidence: Evidence) -> Iterator[Suspicion]:
     written = next((one for one in evidence.source if one.slug == "softmax-wrong-dimension"), None)
     looks = [one for one in evidence.objectives if one.classes]
     if written is not None and len(looks) >= 4:
-        yield Suspicion(
-            written.slug,
-            "softmax over the samples of a loss, in the source",
-            f"the outputs are scores of {looks[-1].classes} classes, a row for each sample, and {written.what}",
-            written.where,
-        )
+        what = f"the outputs are scores of {looks[-1].classes} classes, a row for each sample, and {written.what}"
+        sign = "softmax over the samples of a loss, in the source"
+        yield Suspicion(written.slug, sign, what, written.where)
     for known in evidence.by_output().values():
         if len(known) >= 4:
             yield from _form(evidence, known)
@@ -87,32 +72,21 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
     best, times = Counter(one.best for one in known).most_common(1)[0]
     outputs = {one.outputs_are for one in known}
     if outputs == {"over-samples"}:
-        yield Suspicion(
-            "softmax-wrong-dimension",
-            "adds up to 1 over the samples",
-            "the outputs of each class add up to 1 over the samples of a batch, those of a sample over the classes do "
-            "not: the softmax is taken over the wrong dimension",
-            "outputs",
-            proven=True,
-        )
+        what = "the outputs of each class add up to 1 over the samples of a batch, those of a sample over the classes "
+        what += "do not: the softmax is taken over the wrong dimension"
+        sign = "adds up to 1 over the samples"
+        yield Suspicion("softmax-wrong-dimension", sign, what, "outputs", proven=True)
         return
     scores = ("cross-entropy", "smoothed-cross-entropy", "focal", "binary-cross-entropy")
     if best in scores and times >= 0.6 * len(known):
         if outputs == {"probabilities"}:
+            what = "the outputs are probabilities already, and the loss applies a softmax to them"
             yield Suspicion(
-                "double-softmax",
-                "probabilities into cross-entropy",
-                "the outputs are probabilities already, and the loss applies a softmax to them",
-                "outputs",
-                proven=True,
+                "double-softmax", "probabilities into cross-entropy", what, "outputs", proven=True
             )
         elif outputs == {"shares"} and len(known) >= 12:
-            yield Suspicion(
-                "double-softmax",
-                "shares into cross-entropy",
-                "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid",
-                "outputs",
-            )
+            what = "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid"
+            yield Suspicion("double-softmax", "shares into cross-entropy", what, "outputs")
     if best == "nll-of-scores" and outputs <= {"log-probabilities"}:
         return
     if best in FAULTY and times >= 0.6 * len(known) and _clearly(best, known):
@@ -124,13 +98,9 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
         counts = [evidence.labels[one] for one in classes]
         whole_range = classes == list(range(len(classes)))
         if 3 <= len(classes) <= 50 and whole_range and max(counts) < 2.5 * min(counts):
-            yield Suspicion(
-                "wrong-loss",
-                "class numbers as values",
-                f"{best} error between one output and the numbers of {len(classes)} classes: it takes class 2 for "
-                "nearer to 1 than to 5",
-                "loss",
-            )
+            what = f"{best} error between one output and the numbers of {len(classes)} classes: "
+            what += "it takes class 2 for nearer to 1 than to 5"
+            yield Suspicion("wrong-loss", "class numbers as values", what, "loss")
 
 
 _TOLD = {
@@ -176,13 +146,8 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
     least = min(typical, key=lambda name: typical[name])
     if 0 < typical[least] < 2e-3 * max(typical.values()):
         ratio = max(typical.values()) / typical[least]
-        yield Suspicion(
-            "objective-starved",
-            "one output hardly pulled at",
-            f"the loss pulls at output {least} {ratio:,.0f} times less than at another",
-            least,
-            {"ratio": ratio},
-        )
+        what = f"the loss pulls at output {least} {ratio:,.0f} times less than at another"
+        yield Suspicion("objective-starved", "one output hardly pulled at", what, least, {"ratio": ratio})
 
 
 def future(evidence: Evidence) -> Iterator[Suspicion]:
@@ -191,21 +156,12 @@ def future(evidence: Evidence) -> Iterator[Suspicion]:
     if len(offsets) < 3 or Counter(offsets).most_common(1)[0][0] != 1:
         return
     if evidence.later_tokens_matter:
-        yield Suspicion(
-            "future-visible",
-            "later tokens are seen",
-            "the outputs are trained to give the next token, and change when the tokens after theirs are changed",
-            "outputs",
-            proven=True,
-        )
+        what = "the outputs are trained to give the next token, and change when the tokens after theirs are changed"
+        yield Suspicion("future-visible", "later tokens are seen", what, "outputs", proven=True)
     elif evidence.unmasked is not None and evidence.later_tokens_matter is None:
         place, words = evidence.unmasked
-        yield Suspicion(
-            "future-visible",
-            "attention without a mask, trained for the next token",
-            f"the outputs are trained to give the next token, and {words}",
-            place,
-        )
+        what = f"the outputs are trained to give the next token, and {words}"
+        yield Suspicion("future-visible", "attention without a mask, trained for the next token", what, place)
 
 
 def shift(evidence: Evidence) -> Iterator[Suspicion]:
@@ -224,11 +180,6 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
     told = [one.labels_offset for one in evidence.objectives if one.offset == offset]
     certain = offset in (0, 2) and all(one == 1 for one in told) and len(evidence.by_output()) <= 1
     sign = "another token than the next" if offset else "its own token"
-    yield Suspicion(
-        "labels-shifted",
-        "the batch's labels are the next tokens, the loss's are not" if certain else sign,
-        f"each output is trained to give {what}",
-        "labels",
-        {"offset": offset},
-        proven=certain,
-    )
+    sign = "the batch's labels are the next tokens, the loss's are not" if certain else sign
+    what = f"each output is trained to give {what}"
+    yield Suspicion("labels-shifted", sign, what, "labels", {"offset": offset}, proven=certain)

@@ -21,42 +21,28 @@ def old_gradients(evidence: Evidence) -> Iterator[Suspicion]:
     """``zero_grad`` is missing: every step trains with the sum of all gradients so far."""
     stale, looked = evidence.stale_gradients
     if looked >= 5 and stale >= 0.9 * looked:
-        yield Suspicion(
-            "missing-zero-grad",
-            "gradient added to an old one",
-            f"at {stale} of {looked} steps that were looked at, the gradient of the step before was still there and "
-            "the new one was added to it",
-            "optimizer.zero_grad",
-            {"steps": looked, "stale": stale},
-            proven=True,
-        )
+        what = f"at {stale} of {looked} steps that were looked at, the gradient of the step before was still there "
+        what += "and the new one was added to it"
+        sign, numbers = "gradient added to an old one", {"steps": looked, "stale": stale}
+        yield Suspicion("missing-zero-grad", sign, what, "optimizer.zero_grad", numbers, proven=True)
 
 
 def coverage(evidence: Evidence) -> Iterator[Suspicion]:
     """Parameters that nobody updates, and parameters that an optimizer updates in vain."""
     known = evidence.parameters.values()
     if evidence.step >= 2 and known and not any(one.requires_grad for one in known):
-        yield Suspicion(
-            "no-gradient",
-            "nothing requires a gradient",
-            "nothing can train: no parameter of the model requires a gradient",
-            "model",
-            proven=True,
-        )
+        what = "nothing can train: no parameter of the model requires a gradient"
+        yield Suspicion("no-gradient", "nothing requires a gradient", what, "model", proven=True)
         return
     if evidence.skipped == evidence.step >= 20:
         if evidence.moved_unstepped:  # by an optimizer that was made later, or by hand: they do train
             return
-        yield Suspicion(
-            "no-gradient",
-            "the optimizer never steps",
-            f"in {evidence.step} steps the optimizer that Watch was given has never stepped, and no weight has "
-            "changed: step() is not called, a scaler leaves all steps out, or another optimizer was made since",
-            "optimizer",
-            proven=True,
-            remedy="call step() after backward(), on the optimizer that holds the model's parameters, and give Watch "
-            "that one; where a scaler leaves all out, look for gradients that are not finite",
-        )
+        what = f"in {evidence.step} steps the optimizer that Watch was given has never stepped, and no weight has "
+        what += "changed: step() is not called, a scaler leaves all steps out, or another optimizer was made since"
+        remedy = "call step() after backward(), on the optimizer that holds the model's parameters, and give Watch "
+        remedy += "that one; where a scaler leaves all out, look for gradients that are not finite"
+        sign = "the optimizer never steps"
+        yield Suspicion("no-gradient", sign, what, "optimizer", proven=True, remedy=remedy)
         return
     if not any(one.in_optimizer for one in known) and not evidence.foreign[0]:
         return
@@ -68,14 +54,9 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
     ]
     where = _modules(missing)
     if held and not reached and missing and evidence.step >= 2:
-        yield Suspicion(
-            "stale-optimizer",
-            "optimizer holds what the model lost",
-            f"the optimizer holds {held} parameters that the model no longer has, and lacks {where}",
-            where,
-            {"held": held},
-            proven=True,
-        )
+        what = f"the optimizer holds {held} parameters that the model no longer has, and lacks {where}"
+        sign = "optimizer holds what the model lost"
+        yield Suspicion("stale-optimizer", sign, what, where, {"held": held}, proven=True)
         return
     if not missing or evidence.step < _ENOUGH:
         return
@@ -84,15 +65,10 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
     # Weights as PyTorch draws them are not worth keeping as they are, and a gradient is computed for them in vain.
     drawn = [p for p in missing if p.start in _RANDOM and len(p.shape) > 1 and p.got_gradient]
     certain = bool(drawn) and share > 0.001
-    yield Suspicion(
-        "not-in-optimizer",
-        "random weights in no optimizer" if certain else "weights in no optimizer",
-        f"{len(missing)} parameters ({share:.0%} of those that are to train) are in no optimizer"
-        f"{', though they get gradients' if certain else ''}: {where}",
-        where,
-        {"share": share},
-        proven=certain,
-    )
+    sign = "random weights in no optimizer" if certain else "weights in no optimizer"
+    what = f"{len(missing)} parameters ({share:.0%} of those that are to train) are in no optimizer"
+    what += f"{', though they get gradients' if certain else ''}: {where}"
+    yield Suspicion("not-in-optimizer", sign, what, where, {"share": share}, proven=certain)
 
 
 def reach(evidence: Evidence) -> Iterator[Suspicion]:
@@ -108,13 +84,10 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         if not parts:
             continue
         if not cut and (tables := _unused_tables(parts, evidence)):
-            yield Suspicion(
-                "no-gradient",
-                "a table beside the tokens' never called",
-                f"{_modules(tables)}, as wide as the embedding of the tokens and handed to the optimizer, is never "
-                f"called, at {parts[0].looks} looks: positions or kinds of tokens are missing",
-                _modules(tables),
-            )
+            where = _modules(tables)
+            what = f"{where}, as wide as the embedding of the tokens and handed to the optimizer, is never called, at "
+            what += f"{parts[0].looks} looks: positions or kinds of tokens are missing"
+            yield Suspicion("no-gradient", "a table beside the tokens' never called", what, where)
             continue
         # What was trained before may be called without gradients on purpose, and be handed over with the rest.
         fresh = any(p.start in _RANDOM and len(p.shape) > 1 for p in parts)
@@ -123,39 +96,25 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         if cut:
             why, remedy = _why_no_gradient(evidence, nothing_trains=len(parts) == len(training))
             sign = "called without gradient" if certain else "trained weights called without gradient"
-        yield Suspicion(
-            "no-gradient",
-            sign if share >= _SHARE else "small part without gradient",
-            f"{_modules(parts)} ({share:.0%} of what is to train, {parts[0].looks} looks) {why}",
-            _modules(parts),
-            {"share": share},
-            proven=certain,
-            remedy=remedy,
-        )
+        sign = sign if share >= _SHARE else "small part without gradient"
+        where, numbers = _modules(parts), {"share": share}
+        what = f"{where} ({share:.0%} of what is to train, {parts[0].looks} looks) {why}"
+        yield Suspicion("no-gradient", sign, what, where, numbers, proven=certain, remedy=remedy)
     long = [p for p in training if p.looks >= 12]
     zero = [p for p in long if p.zero_gradient >= 0.95 * p.looks and len(p.shape) > 1 and p.start == "zero"]
     matrices = [p for p in evidence.parameters.values() if len(p.shape) > 1]
     if zero and len(zero) < 0.5 * len(matrices):
-        yield Suspicion(
-            "zero-gradient",
-            "zero weights with zero gradient",
-            f"the gradient of {listed([p.name for p in zero])} is zero at every step: factors that are both zero "
-            "hold each other there",
-            _modules(zero),
-            proven=True,
-        )
+        what = f"the gradient of {listed([p.name for p in zero])} is zero at every step: "
+        what += "factors that are both zero hold each other there"
+        yield Suspicion("zero-gradient", "zero weights with zero gradient", what, _modules(zero), proven=True)
     alive = [p for p in long if p.zero_gradient < 0.5 * p.looks]
     silent = [p for p in long if p.zero_gradient == p.looks - p.without_gradient > 0 and p.start != "zero"]
     share = sum(p.numel for p in silent) / total
     if alive and not zero and share >= _SHARE:
-        yield Suspicion(
-            "no-gradient",
-            "gradient always zero",
-            f"the gradient of {_modules(silent)} ({share:.0%} of what is to train) is zero at every look: what "
-            "it computes is multiplied by nothing, or is cut off",
-            _modules(silent),
-            {"share": share},
-        )
+        where = _modules(silent)
+        what = f"the gradient of {where} ({share:.0%} of what is to train) is zero at every look: "
+        what += "what it computes is multiplied by nothing, or is cut off"
+        yield Suspicion("no-gradient", "gradient always zero", what, where, {"share": share})
 
 
 def _why_no_gradient(evidence: Evidence, *, nothing_trains: bool) -> tuple[str, str]:
@@ -192,26 +151,16 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
     """Frozen and not meant to be, or meant to be and not frozen."""
     if evidence.frozen_statistics:
         moved = sorted(evidence.frozen_statistics)
-        yield Suspicion(
-            "missing-freeze",
-            "declared frozen and changed",
-            f"declared frozen, but changed since the start: {listed(moved)}",
-            _modules_of(moved),
-            {"declared": list(evidence.declared_frozen)},
-            proven=True,
-        )
+        what = f"declared frozen, but changed since the start: {listed(moved)}"
+        where, numbers = _modules_of(moved), {"declared": list(evidence.declared_frozen)}
+        yield Suspicion("missing-freeze", "declared frozen and changed", what, where, numbers, proven=True)
     elif evidence.misspelt:
         attribute = next(iter(evidence.misspelt.values()))
         concerned = sorted(evidence.misspelt)
-        yield Suspicion(
-            "missing-freeze",
-            "frozen by an attribute that nobody reads",
-            f"{attribute} was set to False on {listed(concerned)}, which PyTorch does not read there: what was to be "
-            "frozen trains",
-            _modules_of(concerned),
-            {"attribute": attribute},
-            proven=True,
-        )
+        sign, where = "frozen by an attribute that nobody reads", _modules_of(concerned)
+        what = f"{attribute} was set to False on {listed(concerned)}, which PyTorch does not read there: "
+        what += "what was to be frozen trains"
+        yield Suspicion("missing-freeze", sign, what, where, {"attribute": attribute}, proven=True)
     frozen = [
         p
         for p in evidence.parameters.values()
@@ -223,13 +172,11 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         and p.start == "default"
     ]
     if frozen and evidence.step >= _ENOUGH:
-        yield Suspicion(
-            "accidental-freeze",
-            "random weights frozen in an optimizer",
-            f"{_modules(frozen)}: handed to the optimizer and frozen, with the random weights that they "
-            "were made with",
-            _modules(frozen),
+        where = _modules(frozen)
+        what = (
+            f"{where}: handed to the optimizer and frozen, with the random weights that they were made with"
         )
+        yield Suspicion("accidental-freeze", "random weights frozen in an optimizer", what, where)
 
 
 def _is_one_of_several(parameter: Parameter, evidence: Evidence) -> bool:
@@ -262,16 +209,10 @@ def precision(evidence: Evidence) -> Iterator[Suspicion]:
         # A sum that is kept beside the weights (Kahan's) moves each of them now and then: here none has ever moved.
         looks, _, before = evidence.still
         certain = fresh and share == 1 and looks >= _NEVER and not before and late[-1] >= 0.5 * max(late)
-        yield Suspicion(
-            "update-lost",
-            "weights of 16 bits never moved" if certain else "weights of 16 bits stand still",
-            f"{share:.0%} of the weights do not change at a step"
-            f"{f', of {looks} looks at none' if certain else ''}: their updates are smaller than {lost[0].dtype} "
-            "can add to them",
-            _modules(lost),
-            {"share": share},
-            proven=certain,
-        )
+        sign = "weights of 16 bits never moved" if certain else "weights of 16 bits stand still"
+        what = f"{share:.0%} of the weights do not change at a step{f', of {looks} looks at none' if certain else ''}: "
+        what += f"their updates are smaller than {lost[0].dtype} can add to them"
+        yield Suspicion("update-lost", sign, what, _modules(lost), {"share": share}, proven=certain)
 
 
 def schedule(evidence: Evidence) -> Iterator[Suspicion]:
@@ -281,62 +222,44 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
         return
     peak = max(rate for _, rate in rates)
     if peak <= 0:
-        yield Suspicion(
-            "learning-rate-too-low", "rate is zero", "the learning rate is 0 at every step", "lr", proven=True
-        )
+        what = "the learning rate is 0 at every step"
+        yield Suspicion("learning-rate-too-low", "rate is zero", what, "lr", proven=True)
         return
     looks, first, moved_before = evidence.still
     drawn = any(p.start == "default" for p in evidence.training())
     # Sixteen bits have a finding of their own; and a rate that is still rising has not begun.
     whole = all(p.dtype == "float32" for p in evidence.parameters.values())
     if looks >= _NEVER and not moved_before and drawn and whole and rates[-1][1] >= 0.5 * peak:
-        yield Suspicion(
-            "learning-rate-too-low",
-            "no weight ever moved by a bit",
-            f"at none of {looks} looks has a weight changed by a bit, though gradients were there: the updates at a "
-            f"learning rate of {peak:.3g} are smaller than the last digit of the weights",
-            "learning rate",
-            proven=True,
-        )
+        what = f"at none of {looks} looks has a weight changed by a bit, though gradients were there: the updates at "
+        what += f"a learning rate of {peak:.3g} are smaller than the last digit of the weights"
+        sign = "no weight ever moved by a bit"
+        yield Suspicion("learning-rate-too-low", sign, what, "learning rate", proven=True)
         return
     top = max(place for place, (_, rate) in enumerate(rates) if rate == peak)
     gone = [number for number, rate in rates[top:] if rate < 1e-3 * peak]
     since = evidence.step - gone[0] + 1 if gone else 0
     if since >= max(30, 0.35 * evidence.step) and rates[-1][1] < 1e-3 * peak:
         stands = looks >= 5 and moved_before and evidence.step - first >= 0.2 * evidence.step
-        yield Suspicion(
-            "learning-rate-vanished",
-            "rate gone, weights stand still" if stands else "rate gone early",
-            f"the learning rate fell from {peak:.3g} below a thousandth of it by step {gone[0]} and stays there: "
-            f"{since} of {evidence.step} steps are made with it"
-            + (f"; since step {first} no weight has changed by a bit" if stands else ""),
-            f"step {gone[0]}",
-            proven=stands,
-        )
+        sign = "rate gone, weights stand still" if stands else "rate gone early"
+        what = f"the learning rate fell from {peak:.3g} below a thousandth of it by step {gone[0]} and stays there: "
+        what += f"{since} of {evidence.step} steps are made with it"
+        what += f"; since step {first} no weight has changed by a bit" if stands else ""
+        yield Suspicion("learning-rate-vanished", sign, what, f"step {gone[0]}", proven=stands)
 
 
 def ranks(evidence: Evidence) -> Iterator[Suspicion]:
     """Processes that should hold the same weights."""
     if evidence.rank_scaled is not None:
         step, who, factor = evidence.rank_scaled
-        yield Suspicion(
-            "ranks-disagree",
-            "one gradient, scaled on one rank",
-            f"{who}: their gradients are the same but for a factor of {factor:.3g}: clipped or scaled on one of them "
-            "after they were averaged",
-            f"step {step}",
-            {"factor": factor},
-            proven=True,
-        )
+        sign, numbers = "one gradient, scaled on one rank", {"factor": factor}
+        what = f"{who}: their gradients are the same but for a factor of {factor:.3g}: "
+        what += "clipped or scaled on one of them after they were averaged"
+        yield Suspicion("ranks-disagree", sign, what, f"step {step}", numbers, proven=True)
     if evidence.ranks_differ is not None:
         step, who, promised = evidence.ranks_differ
-        yield Suspicion(
-            "ranks-disagree",
-            "replicas differ" if promised else "ranks differ that were alike",
-            f"{who}: their weights differ",
-            f"step {step}",
-            proven=promised,
-        )
+        sign = "replicas differ" if promised else "ranks differ that were alike"
+        what = f"{who}: their weights differ"
+        yield Suspicion("ranks-disagree", sign, what, f"step {step}", proven=promised)
 
 
 def _modules(parameters: Sequence[Parameter]) -> str:
