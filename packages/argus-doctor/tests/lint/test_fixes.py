@@ -49,47 +49,37 @@ MODES_END = "    x = x * 2\n    loss = F.l1_loss(model(x), y)\n    loss.backward
     ("slug", "wrong", "right"),
     [
         (
-            "no-gradient",
-            f"{BEGIN}    loss.backward()\n    optimizer.zero_grad()\n    optimizer.step()\n",
-            f"{BEGIN}    optimizer.zero_grad()\n    loss.backward()\n    pass\n    optimizer.step()\n",
+            "double-softmax",
+            "s = F.softmax(model(x), 1)\n    F.cross_entropy(s, y)",
+            "s = model(x)\n    F.cross_entropy(s, y)",
         ),
         (
             "double-softmax",
-            f"{BEGIN}    logits = F.softmax(model(x), dim=1)\n    loss = F.cross_entropy(logits, y)\n{STEP}",
-            f"{BEGIN}    logits = model(x)\n    loss = F.cross_entropy(logits, y)\n{STEP}",
-        ),
-        (
-            "double-softmax",
-            f"{BEGIN}    loss = F.cross_entropy((model(x)).softmax(1), y)  # as always\n{STEP}",
-            f"{BEGIN}    loss = F.cross_entropy(model(x), y)  # as always\n{STEP}",
+            "F.cross_entropy((model(x)).softmax(1), y)  # so",
+            "F.cross_entropy(model(x), y)  # so",
         ),
         (
             "missing-softmax",
-            f"{BEGIN}    loss = F.nll_loss(F.softmax(model(x), 1), y)\n{STEP}",
-            f"{BEGIN}    loss = F.nll_loss(F.log_softmax(model(x), 1), y)\n{STEP}",
+            "F.nll_loss(F.softmax(model(x), 1), y)",
+            "F.nll_loss(F.log_softmax(model(x), 1), y)",
         ),
-        ("graph-kept", f"{BEGIN}    total += loss\n{STEP}", f"{BEGIN}    total += loss.detach()\n{STEP}"),
-        (
-            "graph-kept",
-            f"{BEGIN}    kept.append(loss)\n{STEP}",
-            f"{BEGIN}    kept.append(loss.detach())\n{STEP}",
-        ),
-        ("graph-kept", f"{BEGIN}    k = k + loss\n{STEP}", f"{BEGIN}    k = k + loss.detach()\n{STEP}"),
-        ("training-in-evaluation-mode", MODES + MODES_END, f"{MODES}    model.train()\n{MODES_END}"),
-        (
-            "non-finite-loss",
-            f"{BEGIN}    torch.log(torch.softmax(model(x), 1))\n{STEP}",
-            f"{BEGIN}    torch.log_softmax(model(x), 1)\n{STEP}",
-        ),
-        (
-            "non-finite-loss",
-            f"{BEGIN}    (model(x) / 2).softmax(1).log()[y]\n{STEP}",
-            f"{BEGIN}    (model(x) / 2).log_softmax(1)[y]\n{STEP}",
-        ),
+        ("graph-kept", "total += loss", "total += loss.detach()"),
+        ("graph-kept", "kept.append(loss)", "kept.append(loss.detach())"),
+        ("graph-kept", "k = k + loss", "k = k + loss.detach()"),
+        ("non-finite-loss", "torch.log(torch.softmax(model(x), 1))", "torch.log_softmax(model(x), 1)"),
+        ("non-finite-loss", "(model(x) / 2).softmax(1).log()[y]", "(model(x) / 2).log_softmax(1)[y]"),
     ],
 )
 def test_an_edit_takes_the_cause_away_and_changes_nothing_else(slug: str, wrong: str, right: str) -> None:
-    assert mend(wrong, slug) == right and slug not in slugs(right)
+    broken, whole = (f"{BEGIN}    {line}\n{STEP}" for line in (wrong, right))
+    assert mend(broken, slug) == whole and slug not in slugs(whole)
+
+
+def test_an_edit_puts_the_steps_of_a_loop_in_order() -> None:
+    cleared = f"{BEGIN}    loss.backward()\n    optimizer.zero_grad()\n    optimizer.step()\n"
+    first = f"{BEGIN}    optimizer.zero_grad()\n    loss.backward()\n    pass\n    optimizer.step()\n"
+    assert mend(cleared, "no-gradient") == first
+    assert mend(MODES + MODES_END, "training-in-evaluation-mode") == f"{MODES}    model.train()\n{MODES_END}"
 
 
 FORWARD = "class Net(nn.Module):\n    def forward(self, z):\n        q = self.code(z)\n        "
