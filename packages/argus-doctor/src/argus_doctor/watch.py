@@ -19,8 +19,8 @@ import dataclasses
 import math
 import time
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,26 +30,18 @@ from torch import Tensor, nn
 
 from argus_doctor.checks import examine
 from argus_doctor.errors import ArgusError
-from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step
+from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Parameter, Step
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
 from argus_doctor.lint.fixes import place
 from argus_doctor.record.calls import CallRecord
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.memory import MemorySensor
-from argus_doctor.record.outputs import OutputSample
 from argus_doctor.record.parameters import ParameterRecord, matches, plain
 from argus_doctor.record.probe import first_module_not_finite, ignored_inputs, later_tokens_matter
 from argus_doctor.record.ranks import RankSensor
-from argus_doctor.record.tables import TargetTable
-from argus_doctor.record.tensors import held_here, is_finite, tensors_in
-from argus_doctor.signature import (
-    examine_objective,
-    examine_vocabulary,
-    over_samples,
-    pulled_classes,
-    trained_offset,
-)
+from argus_doctor.record.tensors import held_here, is_finite
+from argus_doctor.targets import TargetSensor
 from argus_doctor.wording import did_you_mean
 
 _FIRST_LOOKS = 10
@@ -57,9 +49,6 @@ _LOOKS = ((200, 10), (400, 20), (1000, 50))
 _PROBES = (12, 90)
 """Steps at which inputs are swapped between samples to see whether outputs notice, where that was asked for."""
 _CALLS_COUNTED = 30
-_MOST_LABELS = 2000
-_LABELS_OF_A_BATCH, _FEW_LABELS = 4096, 256
-_BATCHES_AT_ONCE = 16
 _SOMEWHERE_IN_THE_SOURCE = {"loss", "the loss function", "optimizer", "learning rate", "lr", "weight decay"}
 _SOMEWHERE_IN_THE_SOURCE |= {"data loader", "outputs", "targets"}
 _EXAMINED = frozenset({10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800})
@@ -67,8 +56,6 @@ _LOSSES_ASKED = 20
 """Of so many steps before a look the graphs are asked for."""
 _OBJECTIVE_EVERY = 200
 """Of so many steps one is asked which loss is at work, late in a training: the dearest question of a look."""
-_LABELS_EVERY = 10
-"""Of so many steps one is asked for its classes, late in a training."""
 _EXAMINED_EVERY = 1000
 """Steps at which all checks are asked, so that it is known when a finding came."""
 
@@ -112,12 +99,11 @@ class Watch:
         self._model = weakref.ref(inner)
         self._probe, self._step = probe, 0
         self._losses: deque[weakref.ref[Any]] = deque(maxlen=64)
-        self._labels: list[list[int]] = []
         self._host = HostReads()
-        self._table = TargetTable(evidence)
         self._ended_at = time.perf_counter()
         # The call that the loop makes is the wrapper's where there is one; a compiled model's is its own.
         self._calls = CallRecord(model, evidence, time.perf_counter, self._host, keep=probe)
+        self._targets = TargetSensor(evidence, self._calls, self._host)
         self._parameters = ParameterRecord(
             inner, optimizers, evidence, patterns, self._meet_not_finite, self._host
         )
@@ -191,13 +177,12 @@ class Watch:
             "gradients",
             lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
         )
-        quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
+        quietly("targets", lambda: self._targets.take_targets(number, targets, batch, inputs, looked=looked))
         if looked and (memory := self._memory.sample(number)) is not None:
             evidence.memory.append(memory)
         if looked and (number <= SELDOM or number % _OBJECTIVE_EVERY == 0):
-            quietly(
-                "objective", lambda: self._take_objectives(batch if targets is None else targets, outputs)
-            )
+            told = batch if targets is None else targets
+            quietly("objective", lambda: self._targets.take_objectives(number, told, outputs))
         if number in _PROBES and self._probe:
             quietly("probe", self._probe_inputs)
         quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
@@ -301,119 +286,6 @@ class Watch:
         finally:
             self._calls.paused = False
 
-    def _take_targets(self, targets: Any, batch: Any, inputs: Any, looked: bool) -> None:
-        """Classes, spreads and what the inputs tell of them."""
-        if not looked and self._step > SELDOM and self._step % _LABELS_EVERY:
-            return
-        # Of a batch, what the model was not given; what is said to be the targets may be given to it as well.
-        given = self._given()
-        own = {id(one) for one in (*given, *_all_in(inputs))} if targets is None else set()
-        candidates = [
-            one
-            for one in _all_in(batch if targets is None else targets)
-            if id(one) not in own and one.ndim > 0 and one.numel() and not one.is_complex()
-        ]
-        if not candidates:
-            return
-        target = candidates[-1]
-        classes = not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1
-        if classes and (target.device.type == "cpu" or looked):
-            self._host.ask(target.detach()[:_LABELS_OF_A_BATCH], partial(self._take_labels, looked))
-        if not self._table.done:
-            self._table.take(next(iter(given), None), target)
-
-    def _take_labels(self, looked: bool, labels: Tensor) -> None:
-        self._labels.append(labels.tolist())
-        if looked or len(labels) > _FEW_LABELS or len(self._labels) >= _BATCHES_AT_ONCE:
-            self._count_labels()
-
-    def _count_labels(self) -> None:
-        """Some batches at once: one by one each would cost as much as all."""
-        for labels in self._labels:
-            of_batch = Counter(labels)
-            if len(self.evidence.labels) <= _MOST_LABELS:
-                self.evidence.labels.update(of_batch)
-            self.evidence.batch_labels.append((_entropy(list(of_batch.values())), len(labels)))
-        self._labels.clear()
-
-    def _given(self) -> list[Tensor]:
-        """What the model was last called with, as far as it is still there."""
-        return [tensor for _, reference in self._calls.inputs if (tensor := reference()) is not None]
-
-    def _take_objectives(self, targets: Any, outputs: Any) -> None:
-        given = [one for one in self._given() if one.ndim > 0]
-        candidates = [one for one in _all_in(targets) if one.ndim > 0]
-        # An autoencoder's targets are its inputs: asked last.
-        own = {id(one) for one in given}
-        candidates = [one for one in candidates if id(one) not in own] or candidates or given
-        named = {id(one) for one in _all_in(outputs)}
-        samples = {
-            name: one
-            for name, one in self._calls.outputs.items()
-            if one.gradient is not None and (not named or one.identity in named)
-        }
-        shares = {name: one.norm for name, one in samples.items() if one.shape and one.norm is not None}
-        columns = next((one.columns for one in samples.values()), None)
-        taken = self.evidence.output_shares
-        if len(shares) > 1:
-            self._host.ask_all(
-                list(shares.values()),
-                lambda there: taken.append(dict(zip(shares, map(float, there), strict=True))),
-            )
-        # When nothing is learned yet, all columns have as much to learn.
-        elif columns is not None and self._step <= _FIRST_LOOKS:
-            self._host.ask(
-                columns, lambda there: taken.append({f"column {n}": x for n, x in enumerate(there.tolist())})
-            )
-        for name, sample in samples.items():
-            self._take_objective(name, sample, candidates)
-
-    def _take_objective(self, name: str, sample: OutputSample, candidates: Sequence[Tensor]) -> None:
-        assert sample.gradient is not None
-        step = self._step
-        if not sample.shape:
-            if name.rpartition(".")[2] == "loss":
-                self._host.ask(sample.gradient, lambda there: self._take_own_loss(step, float(there)))
-            return
-        parts = [sample.part_of(one).detach() for one in candidates[:4]]
-        own = self._calls.tokens
-
-        def examine_it(there: list[Tensor]) -> None:
-            values, gradient, *rest = there
-            targets, sequences = rest[: len(parts)], rest[len(parts) :]
-            if sample.wide:
-                result = examine_vocabulary(step, gradient, targets)
-                pulled = gradient[..., 0].long(), gradient[..., 2].abs() > 0
-            else:
-                if not (is_finite(values) and is_finite(gradient)):
-                    return
-                result = examine_objective(step, values, gradient, targets)
-                pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
-            offset = told = None
-            if own and len(sample.shape) == 3:
-                offset, told = _offsets(sample, sequences, targets, pulled)
-            whole = all(one.step in (None, 1) for one in sample.index)
-            if result is not None and result.classes and whole and over_samples(values):
-                result.outputs_are = "over-samples"
-            if result is not None or offset is not None:
-                objective = Objective(step) if result is None else result
-                objective.offset, objective.labels_offset, objective.output = offset, told, name
-                self._correct_chance(objective)
-                self.evidence.objectives.append(objective)
-
-        self._host.ask_all([sample.values, sample.gradient, *parts, *own], examine_it)
-
-    def _take_own_loss(self, step: int, gradient: float) -> None:
-        if gradient < 0:
-            self.evidence.objectives.append(Objective(step, {"own-loss": -1.0}, "own-loss"))
-
-    def _correct_chance(self, objective: Objective) -> None:
-        """The classes of all batches tell more of what chance gives than those of a block."""
-        labels = self.evidence.labels
-        total = sum(labels.values())
-        if objective.classes and total >= 5 * objective.classes and max(labels) < objective.classes:
-            objective.chance = _entropy(list(labels.values()))
-
     def _probe_inputs(self) -> None:
         model, call = self._model(), self._calls.call
         if model is None or call is None or not self._may_call():
@@ -449,7 +321,7 @@ class Watch:
 
     def _findings(self) -> list[Finding]:
         self.evidence.quietly("calls", self._calls.settle)
-        self.evidence.quietly("targets", self._count_labels)
+        self.evidence.quietly("targets", self._targets.count_labels)
         self.evidence.parameters = self._parameters.summary()
         found = [self._dated(one) for one in examine(self.evidence)]
         self.evidence.parameters = {}  # made anew when it is asked for
@@ -488,34 +360,6 @@ class Watch:
         self.close()
 
 
-def _offsets(
-    sample: OutputSample,
-    sequences: Sequence[Tensor],
-    targets: Sequence[Tensor],
-    pulled: tuple[Tensor, Tensor],
-) -> tuple[int | None, int | None]:
-    """How far ahead of its token each output is trained to be, and how far ahead the batch's labels are."""
-    offsets = [
-        (tokens, offset)
-        for tokens in sequences
-        if (offset := trained_offset(tokens, *pulled, sample.index, sample.shape[-1])) is not None
-    ]
-    # An encoder may be given what the decoder is to write; the decoder's own tokens come last.
-    offsets = [pair for pair in offsets if pair[1] == 1] or offsets
-    tokens, found = offsets[-1] if offsets else (sequences[-1], None)
-    brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
-    told = (
-        trained_offset(tokens, one, one >= 0, sample.index, sample.shape[-1])
-        for one in brought
-        if one.shape == pulled[0].shape
-    )
-    return found, next((one for one in told if one is not None), None)
-
-
-def _all_in(value: Any) -> list[Tensor]:
-    return [one for _, one in tensors_in(value)]
-
-
 def _checked_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
     """All that were given, without their wrappers; what is none would fail later, and speak of something else."""
     listed = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
@@ -552,11 +396,6 @@ class _Sentinel:
     """Lives as long as the graph that holds it."""
 
     __slots__ = ("__weakref__",)
-
-
-def _entropy(counts: Sequence[int]) -> float:
-    total = sum(counts)
-    return -sum(count / total * math.log(count / total) for count in counts)
 
 
 def _unwrapped(model: Any) -> nn.Module:
