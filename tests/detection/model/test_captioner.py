@@ -1,4 +1,6 @@
-"""The caption decoder: the cache changes nothing, a description ends where it ends, padding is not seen."""
+"""The caption decoder: the cache changes nothing, a description ends where it ends, padding is not seen; within
+a closed vocabulary it chooses as a slow search does.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,15 @@ import torch
 from torch import Tensor
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.model.label_trie import LabelTrie
 
 IMAGE, QUERY = torch.tensor([0, 1, 1, 0, 1]), torch.tensor([0, 3, 7, 2, 3])
+
+# Descriptions that share beginnings, one that is the beginning of another as a text, and one apart.
+HIERARCHY = (
+    *("螺丝/连接正确", "螺丝", "螺丝/未拧紧", "螺丝/连接"),
+    *("挡风板/已安装", "挡风板/未安装", "标签贴纸"),
+)
 
 
 def parts_of(model: Any) -> tuple[Any, Any, Any]:
@@ -44,7 +53,7 @@ def test_greedy_decoding_is_the_argmax_of_teacher_forced_logits(kit: Any) -> Non
             known[:, length] = 0
             logits = captioner(prefix, known, embed, lm_head).view(5, length + 1, -1)
             assert torch.equal(logits[:, length].argmax(-1), ids[:, length])
-    assert torch.equal(model.describe(output, IMAGE[1:2], QUERY[1:2], 4), ids[1:2, :4]) or len(ids) == 0
+    assert torch.equal(model.describe(output, IMAGE[1:2], QUERY[1:2], 4), ids[1:2, :4])
 
 
 def test_a_description_ends_at_an_end_token_and_is_padded_after_it(kit: Any) -> None:
@@ -119,3 +128,48 @@ def test_the_decoder_owns_no_copy_of_embeddings_or_vocabulary(kit: Any) -> None:
     model = kit.model()
     vocabulary = model.qwen.config.text_config.vocab_size
     assert all(vocabulary not in p.shape for p in model.detection_head.parameters())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_decoder_chooses_as_a_slow_search_does(kit: Any, seed: int) -> None:
+    """Which asks for each query alone: no choice depends on what is chosen beside it."""
+    model = kit.model(seed=seed).eval()
+    captioner, head, embed = parts_of(model)
+    ids = [(*kit.processor.encode(text), kit.processor.end_token_id) for text in HIERARCHY]
+    trie = LabelTrie.build(ids)
+    output, prefixes = output_and_prefix(kit, model)
+    expected = []
+    for prefix in prefixes.split(1):  # each step from scratch, without a cache or a trie
+        known: list[int] = []
+        while len(left := [s for s in ids if list(s[: len(known)]) == known]) > 1:
+            with torch.no_grad():
+                logits = captioner(prefix, torch.tensor([[*known, 0]]), embed, head)[-1]
+            known.append(max({s[len(known)] for s in left}, key=lambda t: float(logits[t])))
+        expected.append(ids.index(left[0]))
+    assert model.choose_description(output, IMAGE, QUERY, trie).tolist() == expected
+    nobody = torch.zeros(0, dtype=torch.long)
+    assert model.choose_description(output, nobody, nobody, trie).shape == (0,)
+
+
+def test_queries_that_would_say_it_anyway_say_the_same_openly(kit: Any) -> None:
+    """The vocabulary is what the model says openly, and more: then nothing forbids its own words."""
+    model = kit.model(seed=3).eval()
+    output, _ = output_and_prefix(kit, model)
+    end = kit.processor.end_token_id
+    # With random weights a description rarely ends: its end is put after five tokens, in the vocabulary alone.
+    said = [row for row in model.describe(output, IMAGE, QUERY, max_tokens=5).tolist() if end not in row]
+    assert len(said) == len(IMAGE) and len({tuple(row) for row in said}) > 1
+    generator = torch.Generator().manual_seed(0)
+    others = torch.randint(5, 200, (40, 5), generator=generator).tolist()
+    others += [[*row[:3], 7, 8] for row in said]
+    vocabulary = [(*row, end) for row in (*others, *said)]
+    found = model.choose_description(output, IMAGE, QUERY, LabelTrie.build(vocabulary))
+    assert [list(vocabulary[n][:5]) for n in found.tolist()] == said
+
+
+def test_descriptions_that_differ_only_after_the_last_position_are_refused(kit: Any) -> None:
+    model = kit.model().eval()
+    long = [5] * 12
+    trie = LabelTrie.build([(*long, 6), (*long, 7)])
+    with pytest.raises(ModelError, match="takes 13 tokens, caption_max_tokens is 12"):
+        model.choose_description(output_and_prefix(kit, model)[0], IMAGE, QUERY, trie)

@@ -1,9 +1,8 @@
-"""Decoding within a closed vocabulary: always one of its descriptions, and the one that greedy choice leads to."""
+"""A walk through a closed vocabulary: always one of its sequences, and the one that greedy choice leads to."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 import torch
@@ -17,13 +16,6 @@ from argusvl.detection.model.label_trie import LabelTrie
 END = 0
 SEQUENCES = st.lists(
     st.lists(st.integers(1, 5), max_size=5).map(lambda ids: (*ids, END)), min_size=1, max_size=12
-)
-IMAGE, QUERY = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([0, 3, 7, 2, 3, 5])
-
-# Descriptions that share beginnings, one that is the beginning of another as a text, and one apart.
-HIERARCHY = (
-    *("螺丝/连接正确", "螺丝", "螺丝/未拧紧", "螺丝/连接"),
-    *("挡风板/已安装", "挡风板/未安装", "标签贴纸"),
 )
 
 
@@ -108,75 +100,3 @@ def test_a_group_is_a_choice_of_its_own() -> None:
     assert trie.sequence[states].tolist() == [2, 2, 1]  # 4 is not in the last group, 3 is
     with pytest.raises(ModelError, match="no description to choose from"):
         LabelTrie.build(sequences, [[0], []])
-
-
-# Through the decoder
-
-
-def trie_of(kit: Any, texts: tuple[str, ...]) -> tuple[LabelTrie, list[tuple[int, ...]]]:
-    ids = [(*kit.processor.encode(t), kit.processor.end_token_id) for t in texts]
-    return LabelTrie.build(ids), ids
-
-
-def output_of(kit: Any, model: Any) -> Any:
-    scenes = kit.sample(kit.scene(0, (84, 56))), kit.sample(kit.scene(1, (56, 112)))
-    with torch.no_grad():
-        return model(**kit.collate(*scenes, for_inference=True))
-
-
-def by_hand(model: Any, output: Any, ids: list[tuple[int, ...]]) -> list[int]:
-    """Each query alone, each step from scratch through the teacher-forced pass, without a cache or a trie."""
-    captioner, head, embed = model.detection_head.captioner, model.qwen.lm_head, model.get_input_embeddings()
-    chosen = []
-    for k in range(len(IMAGE)):
-        image, query = IMAGE[k : k + 1], QUERY[k : k + 1]
-        with torch.no_grad():
-            prefix = captioner.prefix(
-                output.query_states[image, query],
-                output.boxes_cxcywh_norm[image, query],
-                image,
-                output.memory,
-            )
-            known: list[int] = []
-            while len(left := [s for s in ids if list(s[: len(known)]) == known]) > 1:
-                forced = torch.tensor([[*known, 0]])
-                logits = captioner(prefix, forced, embed, head)[-1]
-                known.append(max({s[len(known)] for s in left}, key=lambda t: float(logits[t])))
-        chosen.append(ids.index(left[0]))
-    return chosen
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_decoder_chooses_as_a_slow_search_does(kit: Any, seed: int) -> None:
-    """Which asks for each query alone: no choice depends on what is chosen beside it."""
-    model = kit.model(seed=seed).eval()
-    trie, ids = trie_of(kit, HIERARCHY)
-    output = output_of(kit, model)
-    found = model.choose_description(output, IMAGE, QUERY, trie)
-    assert found.tolist() == by_hand(model, output, ids)
-    nobody = torch.zeros(0, dtype=torch.long)
-    assert model.choose_description(output, nobody, nobody, trie).shape == (0,)
-
-
-def test_queries_that_would_say_it_anyway_say_the_same_openly(kit: Any) -> None:
-    """The vocabulary is what the model says openly, and more: then nothing forbids its own words."""
-    model = kit.model(seed=3).eval()
-    output = output_of(kit, model)
-    end = kit.processor.end_token_id
-    # With random weights a description rarely ends: its end is put after five tokens, in the vocabulary alone.
-    said = [row for row in model.describe(output, IMAGE, QUERY, max_tokens=5).tolist() if end not in row]
-    assert len(said) == len(IMAGE) and len({tuple(row) for row in said}) > 1
-    generator = torch.Generator().manual_seed(0)
-    others = torch.randint(5, 200, (40, 5), generator=generator).tolist()
-    others += [[*row[:3], 7, 8] for row in said]
-    vocabulary = [(*row, end) for row in (*others, *said)]
-    found = model.choose_description(output, IMAGE, QUERY, LabelTrie.build(vocabulary))
-    assert [list(vocabulary[n][:5]) for n in found.tolist()] == said
-
-
-def test_descriptions_that_differ_only_after_the_last_position_are_refused(kit: Any) -> None:
-    model = kit.model().eval()
-    long = [5] * 12
-    trie = LabelTrie.build([(*long, 6), (*long, 7)])
-    with pytest.raises(ModelError, match="takes 13 tokens, caption_max_tokens is 12"):
-        model.choose_description(output_of(kit, model), IMAGE, QUERY, trie)
