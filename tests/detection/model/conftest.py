@@ -27,6 +27,13 @@ from argusvl.detection.model.modeling import ArgusForDetection
 LABELS = ("挡风板", "标签贴纸", "螺丝")
 DESCRIPTIONS = ("挡风板/已安装", "标签贴纸", "螺丝/正确")
 CAPTION_TOKENS = 12
+SMALL, WIDE, TALL = (56, 56), (140, 56), (56, 112)
+MIXTURES = (
+    *("one sample", "equal samples", "several images", "teachers", "text among images"),
+    *("nothing to find", "nothing to find in any", "teachers' images only", "text alone"),
+)
+"""What a batch may hold; in the last two no student shows an image."""
+STOCK_ARGUMENTS = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,33 @@ class Kit:
         """A training sample; a scene without objects answers with an empty list."""
         turns = [teacher.turn for teacher in teachers]
         return join(self.processor.training(student.turn, turns), student, teachers, "test")
+
+    def mixture(self, name: str) -> list[Sample]:
+        """The samples of one of :data:`MIXTURES`."""
+        one, wide, several = (
+            self.scene(1, SMALL),
+            self.scene(2, WIDE, objects=4),
+            self.scene(3, SMALL, TALL, WIDE),
+        )
+        text, empty = self.sample(self.scene(4, objects=0)), self.scene(7, WIDE, objects=0)
+        teacher, another = self.scene(5, TALL), self.scene(6, WIDE)
+        taught = [self.sample(one, teacher), self.sample(wide), self.sample(several, teacher, another)]
+        return {
+            "one sample": [self.sample(one)],
+            "equal samples": [self.sample(one), self.sample(one)],
+            "several images": [self.sample(wide), self.sample(several), self.sample(one)],
+            "teachers": taught,
+            "text among images": [text, self.sample(one), text, self.sample(wide)],
+            "nothing to find": [self.sample(empty), self.sample(one)],
+            "nothing to find in any": [self.sample(empty), self.sample(empty, one)],
+            "teachers' images only": [self.sample(self.scene(4, objects=0), one), text],
+            "text alone": [text, text],
+        }[name]
+
+    @staticmethod
+    def stock(batch: dict[str, Any]) -> dict[str, Any]:
+        """Of the model's arguments those that the stock model takes."""
+        return {name: batch.get(name) for name in STOCK_ARGUMENTS}
 
     def collate(self, *samples: Sample, **options: Any) -> dict[str, Any]:
         """The model's arguments."""
@@ -108,17 +142,11 @@ class Kit:
         """A model in training mode whose every weight is random: none is zero, so that everything has an effect."""
         torch.manual_seed(seed)
         config = self.qwen_config(tied=tied)
-        chosen = {
-            "hidden_size": 32,
-            "num_heads": 2,
-            "ffn_size": 48,
-            "num_queries": 8,
-            "decoder_num_layers": 2,
-        }
+        chosen = {"hidden_size": 32, "num_heads": 2, "ffn_size": 48, "num_queries": 8, "sampling_points": 2}
         chosen |= {
+            "decoder_num_layers": 2,
             "caption_decoder_num_layers": 2,
             "caption_max_tokens": CAPTION_TOKENS,
-            "sampling_points": 2,
         }
         model = ArgusForDetection(
             ArgusDetectionConfig(config, queries=queries, **{**chosen, **head}), random_qwen(config, "sdpa")
@@ -167,3 +195,9 @@ def kit() -> Kit:
 @pytest.fixture(scope="session")
 def settings() -> Callable[..., LossSettings]:
     return loss_settings
+
+
+@pytest.fixture(params=MIXTURES)
+def mixture(request: pytest.FixtureRequest, kit: Kit) -> tuple[str, list[Sample]]:
+    """Each of the mixtures, with its name."""
+    return request.param, kit.mixture(request.param)

@@ -20,7 +20,6 @@ from argusvl.detection.model.modeling import ArgusForDetection, add_detection_he
 
 HEAD = {"queries": "proposals", "num_queries": 6, "hidden_size": 32, "num_heads": 2, "ffn_size": 32}
 HEAD |= {"decoder_num_layers": 1, "caption_decoder_num_layers": 1, "caption_max_tokens": 12}
-STOCK_ARGUMENTS = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
 
 
 def stock_folder(kit: Any, folder: Path, *, tied: bool = True, max_shard_size: str = "1GB") -> Path:
@@ -107,7 +106,7 @@ def test_official_names_load_with_nothing_new_but_the_head(
 def test_the_released_form_of_the_configuration_means_the_same_model(kit: Any, tmp_path: Path) -> None:
     folder = stock_folder(kit, tmp_path, tied=True)
     batch = kit.collate(kit.sample(kit.scene(0, (56, 84)), kit.scene(1, (84, 56))))
-    arguments = {name: batch[name] for name in STOCK_ARGUMENTS}
+    arguments = kit.stock(batch)
     expected = load_qwen(folder, dtype=torch.float32)(**arguments).logits
     config = released_config(kit.qwen_config(tied=True))
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -172,22 +171,13 @@ def test_a_missing_or_unexpected_key_and_another_shape_are_named(kit: Any, tmp_p
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [
-        (None, "no config.json"),
-        ("{", "config.json: is damaged"),
-        ("[]", "config.json: is damaged"),
-        ('{"model_type": "llama"}', "model_type is 'llama', expected 'qwen2_5_vl'"),
-    ],
+    [(None, "no config.json"), ("{", "config.json: is damaged"), ("[]", "config.json: is damaged")],
 )
-def test_a_folder_of_something_else_is_named(
-    kit: Any, tmp_path: Path, text: str | None, message: str
-) -> None:
-    folder = stock_folder(kit, tmp_path)
-    (folder / "config.json").unlink()
+def test_a_folder_without_a_configuration_is_named(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
-        (folder / "config.json").write_text(text)
+        (tmp_path / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=message):
-        load_qwen(folder)
+        load_qwen(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +186,6 @@ def saved(kit: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[ArgusForD
     folder = tmp_path_factory.mktemp("saved")
     model.save_pretrained(folder)
     return model, folder
-
-
-@pytest.fixture
-def copied(saved: tuple[ArgusForDetection, Path], tmp_path: Path) -> Path:
-    return shutil.copytree(saved[1], tmp_path / "copy")
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -218,7 +203,7 @@ def test_what_we_save_the_stock_class_loads(kit: Any, tmp_path: Path, tied: bool
     assert not report["missing_keys"] and not report["unexpected_keys"]
     assert type(stock.model.visual.blocks[0].attn).__name__ == "Qwen2_5_VLVisionAttention"
     batch = kit.collate(kit.sample(kit.scene(0, (112, 84)), kit.scene(1, (84, 56))))
-    arguments = {name: batch[name] for name in STOCK_ARGUMENTS}
+    arguments = kit.stock(batch)
     with torch.no_grad():
         torch.testing.assert_close(
             stock(**arguments).logits, model.qwen(**arguments).logits, rtol=1e-5, atol=1e-5
@@ -275,43 +260,3 @@ def test_only_the_main_process_writes(kit: Any, tmp_path: Path) -> None:
 def test_weights_load_in_the_precision_that_is_asked_for(saved: tuple[ArgusForDetection, Path]) -> None:
     loaded = ArgusForDetection.from_pretrained(saved[1], dtype=torch.bfloat16)
     assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
-
-
-@pytest.mark.parametrize("damaged", ["model.safetensors", "qwen/model.safetensors"])
-@pytest.mark.parametrize("left", [0, 4, 0.5])
-def test_truncated_weights_of_a_checkpoint_are_named(copied: Path, damaged: str, left: float) -> None:
-    content = (copied / damaged).read_bytes()
-    (copied / damaged).write_bytes(content[: int(left if left > 1 else left * len(content))])
-    with pytest.raises(CheckpointError, match=f"{damaged}: is truncated"):
-        ArgusForDetection.from_pretrained(copied)
-
-
-def test_a_head_of_another_shape_is_named(copied: Path) -> None:
-    config = json.loads((copied / "config.json").read_text("utf-8"))
-    config |= {"ffn_size": 40, "decoder_num_layers": 1}
-    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(
-        CheckpointError, match=r"\(queries\.heads\.1.*\) unexpected.*feed_forward.*instead of"
-    ) as caught:
-        ArgusForDetection.from_pretrained(copied)
-    assert "same run" in str(caught.value)
-
-
-def test_a_head_file_that_lacks_or_adds_a_weight_is_named(copied: Path) -> None:
-    def change(state: dict[str, torch.Tensor]) -> None:
-        state["type_scorer.extra"] = state.pop("type_scorer.log_scale")
-
-    change_weights(copied / "model.safetensors", change)
-    with pytest.raises(
-        CheckpointError, match=r"log_scale\) missing, 1 weight \(type_scorer\.extra\) unexpected"
-    ):
-        ArgusForDetection.from_pretrained(copied)
-
-
-@pytest.mark.parametrize(
-    "text", ["{", '{"model_type": "qwen2_5_vl"}', '{"model_type": "argus_detection", "queries": 3}']
-)
-def test_a_damaged_configuration_of_the_head_is_named(copied: Path, text: str) -> None:
-    (copied / "config.json").write_text(text)
-    with pytest.raises(CheckpointError, match="config.json"):
-        ArgusForDetection.from_pretrained(copied)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.samples import LoadedScene, join
@@ -70,76 +69,50 @@ def test_the_head_sees_prompt_teachers_and_picture(kit: Any, queries: str) -> No
     assert largest_difference(with_teacher, head_outputs(model, batch(None, described_otherwise))) > 1e-3
 
 
-def batches(kit: Any) -> dict[str, Batch]:
-    seen, other, empty = kit.scene(0, (84, 56)), kit.scene(1, (56, 56)), kit.scene(2, (56, 84), objects=0)
-    text = kit.scene(3, objects=0)
-    return {
-        "teachers": kit.batch(kit.sample(seen, other), kit.sample(other)),
-        "no teachers": kit.batch(kit.sample(seen), kit.sample(other)),
-        "no objects": kit.batch(kit.sample(empty), kit.sample(empty, other)),
-        "one image without objects": kit.batch(kit.sample(seen), kit.sample(empty)),
-        "one sample without images": kit.batch(kit.sample(text), kit.sample(seen)),
-        "teachers' images only": kit.batch(kit.sample(text, seen), kit.sample(text)),
-        "no images": kit.batch(kit.sample(text), kit.sample(text)),
-    }
+IDLE = ("teachers' images only", "text alone")
 
 
-IDLE = ("teachers' images only", "no images")
-
-
-@pytest.mark.parametrize("name", ["teachers", "no objects", "one sample without images", *IDLE])
 @pytest.mark.parametrize("queries", FORMS)
-def test_every_parameter_gets_a_gradient_whatever_the_batch_holds(kit: Any, queries: str, name: str) -> None:
-    """Ranks of a distributed run wait for each other's gradients: none may be left out (zero will do)."""
-    model, batch = kit.model(queries, tied=False), batches(kit)[name].inputs
-    terms = model(**batch).loss_terms
+def test_whatever_a_batch_holds_it_has_the_same_terms_and_every_parameter_a_gradient(
+    kit: Any, queries: str, mixture: Any
+) -> None:
+    """Ranks add terms up in one order and wait for each other's gradients: none may be left out (zero will do)."""
+    name, samples = mixture
+    model, batch = kit.model(queries, tied=False), kit.batch(*samples)
+    output = model(**batch.inputs)
+    terms = output.loss_terms
+    expected = {"teacher_lm", "student_lm", "caption"}
+    for term in ("bbox_l1", "bbox_giou", "objectness", "type"):
+        expected |= {term, f"{term}_aux"} | ({f"{term}_proposal"} if queries == "proposals" else set())
+    assert terms.keys() == expected
+    counted_by = {"teacher_lm": "teacher_tokens", "bbox_l1": "objects", "caption": "objects"}
+    for term, count in {**counted_by, "objectness": "student_images", "student_lm": "student_tokens"}.items():
+        assert (terms[term] > 0) == (batch.counts[count] > 0), term
+    assert (output.boxes_raw is None) == (name in IDLE)
     assert all(torch.isfinite(value) and value.requires_grad for value in terms.values())
     sum(terms.values()).backward()
-    lacking = [n for n, p in model.named_parameters() if p.grad is None]
-    assert not lacking
+    assert not [n for n, p in model.named_parameters() if p.grad is None]
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
     moved = {n.split(".")[0] for n, p in model.named_parameters() if p.grad.abs().sum() > 0}
     assert moved == ({"qwen"} if name in IDLE else {"qwen", "detection_head"})
-    if name == "no images":
+    if name == "text alone":
         assert all((p.grad == 0).all() for p in model.qwen.model.visual.parameters())
 
 
-@pytest.mark.parametrize("queries", FORMS)
-def test_every_kind_of_batch_returns_the_same_terms(kit: Any, queries: str) -> None:
-    """Names must not depend on the batch: ranks add terms up in one order."""
-    model = kit.model(queries)
-    expected = {"teacher_lm", "student_lm", "caption"}
-    for name in ("bbox_l1", "bbox_giou", "objectness", "type"):
-        expected |= {name, f"{name}_aux"} | ({f"{name}_proposal"} if queries == "proposals" else set())
-    for name, batch in batches(kit).items():
-        with torch.no_grad():
-            output = model(**batch.inputs)
-        assert output.loss_terms.keys() == expected, name
-        assert (output.loss_terms["teacher_lm"] > 0) == (batch.counts["teacher_tokens"] > 0), name
-        assert output.loss_terms["student_lm"] > 0, name
-        assert (output.loss_terms["bbox_l1"] > 0) == (batch.counts["objects"] > 0), name
-        assert (output.loss_terms["caption"] > 0) == (batch.counts["objects"] > 0), name
-        assert (output.loss_terms["objectness"] > 0) == (batch.counts["student_images"] > 0), name
-        assert (output.boxes_raw is None) == (name in IDLE), name
-
-
-def test_without_a_head_the_language_path_is_trained_alone(kit: Any) -> None:
-    model = kit.model(detection_enabled=False, tied=False)
+def test_without_a_head_the_language_path_is_trained_alone(kit: Any, mixture: Any) -> None:
+    model, with_head = kit.model(detection_enabled=False, tied=False), kit.model(tied=False)
     assert model.detection_head is None
     assert all(name.startswith("qwen.") for name, _ in model.named_parameters())
-    with_head = kit.model(tied=False)
     with_head.qwen.load_state_dict(model.qwen.state_dict())
-    for name, each in batches(kit).items():
-        batch = each.inputs
-        model.zero_grad()
-        output = model(**batch)
-        assert output.loss_terms.keys() == {"teacher_lm", "student_lm"} and output.boxes_raw is None
-        with torch.no_grad():
-            expected = with_head(**batch).loss_terms
-        for term, value in output.loss_terms.items():
-            torch.testing.assert_close(value, expected[term])
-        sum(output.loss_terms.values()).backward()
-        assert all(p.grad is not None for p in model.parameters()), name
+    batch = kit.collate(*mixture[1])
+    output = model(**batch)
+    assert output.loss_terms.keys() == {"teacher_lm", "student_lm"} and output.boxes_raw is None
+    with torch.no_grad():
+        expected = with_head(**batch).loss_terms
+    for term, value in output.loss_terms.items():
+        torch.testing.assert_close(value, expected[term])
+    sum(output.loss_terms.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_an_output_of_loss_terms_alone_keeps_them() -> None:
@@ -178,16 +151,17 @@ LAYERS = {
 
 
 @pytest.mark.parametrize(
-    ("queries", "parts"),
+    ("queries", "kind", "parts"),
     [
-        *((queries, ("language", "vision", "head")) for queries in FORMS),
-        *(("proposals", (part,)) for part in ("language", "vision", "head")),
+        *((queries, "standard", tuple(LAYERS)) for queries in FORMS),
+        *(("proposals", "standard", (part,)) for part in LAYERS),
+        ("proposals", "packed", tuple(LAYERS)),  # they know where samples begin
     ],
 )
-def test_checkpointed_layers_change_nothing(kit: Any, queries: str, parts: tuple[str, ...]) -> None:
-    batch = kit.collate(
-        kit.sample(kit.scene(0, (84, 56)), kit.scene(2, (56, 84))), kit.sample(kit.scene(1, (56, 56)))
-    )
+def test_checkpointed_layers_change_nothing(
+    kit: Any, queries: str, kind: str, parts: tuple[str, ...]
+) -> None:
+    batch = kit.collate(*kit.mixture("teachers"), kind=kind)
     results = []
     for checkpointed in (False, True):
         model = kit.model(queries)
@@ -210,9 +184,7 @@ def test_checkpointed_layers_change_nothing(kit: Any, queries: str, parts: tuple
 @pytest.mark.parametrize("queries", FORMS)
 def test_half_precision_trains_and_describes(kit: Any, queries: str) -> None:
     model = kit.model(queries)
-    batch = kit.collate(
-        kit.sample(kit.scene(0, (84, 56)), kit.scene(2, (56, 84))), kit.sample(kit.scene(1, (56, 56)))
-    )
+    batch = kit.collate(*kit.mixture("teachers"))
     with torch.no_grad():
         exact = model(**batch).loss_terms
     with torch.autocast("cpu", torch.bfloat16):
@@ -231,17 +203,14 @@ def test_half_precision_trains_and_describes(kit: Any, queries: str) -> None:
 
 @pytest.mark.parametrize("queries", FORMS)
 def test_a_model_of_half_precision_weights_predicts(kit: Any, queries: str) -> None:
-    model = kit.model(queries).eval()
-    batch = kit.collate(
-        kit.sample(kit.scene(0, (84, 56))), kit.sample(kit.scene(1, (56, 56))), for_inference=True
-    )
-    exact = head_outputs(model, batch)
-    model.to(torch.bfloat16)
+    model = kit.model(queries).eval().to(torch.bfloat16)
+    batch = kit.collate(*kit.mixture("several images"), for_inference=True)
     with torch.no_grad():
         output = model(**batch)
         ids = model.describe(output, torch.tensor([0, 1]), torch.tensor([0, 3]))
-    assert output.boxes_cxcywh_norm.dtype == torch.float32 and torch.isfinite(output.boxes_cxcywh_norm).all()
-    assert output.boxes_cxcywh_norm.shape == exact["boxes_cxcywh_norm"].shape and ids.shape[0] == 2
+    boxes = output.boxes_cxcywh_norm
+    assert boxes.dtype == torch.float32 and torch.isfinite(boxes).all()
+    assert boxes.shape == (5, 8, 4) and ids.shape[0] == 2
 
 
 def test_training_without_loss_settings_is_an_error(kit: Any) -> None:

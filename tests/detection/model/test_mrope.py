@@ -8,46 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
-STOCK_ARGUMENTS = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
 
-SMALL, WIDE, TALL = (56, 56), (112, 56), (56, 84)
-
-
-def make_batch(kit: Any, name: str) -> dict[str, Any]:
-    one, two = kit.scene(1, SMALL), kit.scene(2, WIDE)
-    several = kit.scene(3, SMALL, TALL, WIDE)
-    teachers = [kit.scene(4, TALL), kit.scene(5, WIDE, objects=4)]
-    samples = {
-        "one image": [kit.sample(one)],
-        "several images": [kit.sample(several)],
-        "one teacher": [kit.sample(one, teachers[0])],
-        "several teachers and images": [kit.sample(several, *teachers)],
-        "padded": [kit.sample(one), kit.sample(several), kit.sample(two)],
-        "padded, some with teachers": [
-            *(kit.sample(two), kit.sample(one, *teachers), kit.sample(two, teachers[1]))
-        ],
-        "no image": [kit.sample(kit.scene(6, objects=0)), kit.sample(one)],
-    }[name]
-    return kit.collate(*samples)
-
-
-BATCHES = (
-    *("one image", "several images", "one teacher", "several teachers and images"),
-    *("padded", "padded, some with teachers", "no image"),
-)
-
-
-def stock_arguments(batch: dict[str, Any]) -> dict[str, Any]:
-    return {name: batch[name] for name in STOCK_ARGUMENTS}
-
-
-@pytest.mark.parametrize("name", BATCHES)
-def test_positions_and_logits_at_real_tokens_are_those_of_the_stock_model(kit: Any, name: str) -> None:
-    model, batch = kit.model().eval(), make_batch(kit, name)
+def test_positions_and_logits_at_real_tokens_are_those_of_the_stock_model(kit: Any, mixture: Any) -> None:
+    model, batch = kit.model().eval(), kit.collate(*mixture[1])
     language, positions, hidden = model.qwen.model.language_model, list[Tensor](), list[Tensor]()
     language.rotary_emb.register_forward_pre_hook(
         lambda _module, args, kwargs: positions.append(kwargs.get("position_ids", args[-1])), with_kwargs=True
@@ -56,34 +22,34 @@ def test_positions_and_logits_at_real_tokens_are_those_of_the_stock_model(kit: A
     with torch.no_grad():
         model(**batch)
         logits = model.qwen.lm_head(hidden[0])
-        expected = model.qwen(**stock_arguments(batch), use_cache=False).logits
+        expected = model.qwen(**kit.stock(batch), use_cache=False).logits
     ours, theirs = positions
     real = batch["attention_mask"].bool()
     assert ours.shape[0] == 3 and torch.equal(ours[:, real], theirs[:, real])
-    if name != "no image":
+    inside = batch["mm_token_type_ids"].bool()
+    if inside.any():
         # Height and width positions part from time's inside an image: 1-D positions would not do.
-        inside = batch["mm_token_type_ids"].bool()
         assert not torch.equal(ours[0, inside], ours[1, inside])
     assert expected[real].std() > 0.1
     torch.testing.assert_close(logits[real], expected[real], rtol=1e-4, atol=1e-5)
 
 
 def test_the_language_terms_are_the_stock_loss(kit: Any) -> None:
-    model, batch = kit.model().eval(), make_batch(kit, "padded, some with teachers")
+    model, batch = kit.model().eval(), kit.collate(*kit.mixture("teachers"))
     with torch.no_grad():
         terms = model(**batch).loss_terms
-        mean = model.qwen(**stock_arguments(batch), labels=batch["labels"], use_cache=False).loss
+        mean = model.qwen(**kit.stock(batch), labels=batch["labels"], use_cache=False).loss
     labelled = int((batch["labels"] != -100).sum())
     assert terms["teacher_lm"] > 0 and terms["student_lm"] > 0
     torch.testing.assert_close(terms["teacher_lm"] + terms["student_lm"], mean * labelled)
 
 
 def test_an_earlier_generation_does_not_move_our_positions(kit: Any) -> None:
-    model, batch = kit.model().eval(), make_batch(kit, "padded")
+    model, batch = kit.model().eval(), kit.collate(*kit.mixture("several images"))
     with torch.no_grad():
         before = model(**batch)
-        prompt = kit.collate(kit.sample(kit.scene(7, TALL, WIDE)), for_inference=True)
-        model.qwen.generate(**stock_arguments(prompt), max_new_tokens=3, do_sample=False)
+        prompt = kit.collate(kit.sample(kit.scene(7, (56, 84), (112, 56))), for_inference=True)
+        model.qwen.generate(**kit.stock(prompt), max_new_tokens=3, do_sample=False)
         assert model.qwen.model.rope_deltas is not None
         after = model(**batch)
     assert torch.equal(before.boxes_raw, after.boxes_raw)
@@ -92,17 +58,17 @@ def test_an_earlier_generation_does_not_move_our_positions(kit: Any) -> None:
 
 def test_generation_after_our_forward_is_what_it_was_before(kit: Any) -> None:
     """G-001: vision inputs enter in the pre-fill step, and nothing that our forward did stays behind."""
-    model, batch = kit.model().eval(), make_batch(kit, "several images")
-    prompt = kit.collate(kit.sample(kit.scene(8, WIDE), kit.scene(9, SMALL)), for_inference=True)
+    model, batch = kit.model().eval(), kit.collate(*kit.mixture("several images"))
+    prompt = kit.collate(kit.sample(kit.scene(8, (112, 56)), kit.scene(9, (56, 56))), for_inference=True)
     ask = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": kit.tokenizer.pad_token_id}
     with torch.no_grad():
-        before = model.qwen.generate(**stock_arguments(prompt), **ask)
+        before = model.qwen.generate(**kit.stock(prompt), **ask)
         model(**batch)
-        after = model.qwen.generate(**stock_arguments(prompt), **ask)
+        after = model.qwen.generate(**kit.stock(prompt), **ask)
     assert torch.equal(before, after) and before.shape[1] > prompt["input_ids"].shape[1]
     # What is generated with a cache is what the whole conversation gives without one.
     length = prompt["input_ids"].shape[1]
-    whole = {**stock_arguments(prompt), "input_ids": before, "attention_mask": torch.ones_like(before)}
+    whole = {**kit.stock(prompt), "input_ids": before, "attention_mask": torch.ones_like(before)}
     whole["mm_token_type_ids"] = (before == model.qwen.config.image_token_id).long()
     with torch.no_grad():
         logits = model.qwen(**whole, use_cache=False).logits

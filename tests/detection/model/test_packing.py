@@ -12,29 +12,6 @@ from torch.nn import functional as F
 from argusvl.core.errors import ModelError
 from argusvl.detection.model.attention import VARLEN, attend_segments
 
-SMALL, WIDE, TALL = (56, 56), (140, 56), (56, 112)
-
-
-def mixtures(kit: Any) -> dict[str, list[Any]]:
-    one, wide, several = kit.scene(1, SMALL), kit.scene(2, WIDE, objects=4), kit.scene(3, SMALL, TALL, WIDE)
-    text = kit.scene(4, objects=0)
-    teacher, another = kit.scene(5, TALL), kit.scene(6, WIDE)
-    return {
-        "one sample": [kit.sample(one)],
-        "equal samples": [kit.sample(one), kit.sample(one)],
-        "several images": [kit.sample(wide), kit.sample(several), kit.sample(one)],
-        "teachers": [kit.sample(one, teacher), kit.sample(wide), kit.sample(several, teacher, another)],
-        "text among images": [kit.sample(text), kit.sample(one), kit.sample(text), kit.sample(wide)],
-        "text alone": [kit.sample(text), kit.sample(text)],
-        "nothing to find": [kit.sample(kit.scene(7, WIDE, objects=0)), kit.sample(one)],
-    }
-
-
-MIXTURES = (
-    *("one sample", "equal samples", "several images", "teachers"),
-    *("text among images", "text alone", "nothing to find"),
-)
-
 
 def logits_and_terms(model: Any, batch: dict[str, Any]) -> tuple[Tensor, Any]:
     """Logits of every token ``[B, L, V]``, and the output."""
@@ -52,15 +29,9 @@ def gradients(model: Any, loss_terms: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(
-    ("queries", "name"),
-    [
-        *(("proposals", name) for name in MIXTURES),
-        *(("learned", name) for name in ("several images", "text among images", "nothing to find")),
-    ],
-)
-def test_packed_and_padded_are_equal(kit: Any, queries: str, name: str) -> None:
-    model, samples = kit.model(queries), mixtures(kit)[name]
+@pytest.mark.parametrize("queries", ["proposals", "learned"])
+def test_packed_and_padded_are_equal(kit: Any, queries: str, mixture: Any) -> None:
+    model, (_, samples) = kit.model(queries), mixture
     padded, packed = kit.collate(*samples), kit.collate(*samples, kind="packed")
     expected_logits, expected = logits_and_terms(model, padded)
     expected_gradients = gradients(model, expected.loss_terms)
@@ -80,19 +51,9 @@ def test_packed_and_padded_are_equal(kit: Any, queries: str, name: str) -> None:
         assert float((found[parameter] - gradient).abs().max()) <= 1e-4 * scale, parameter
 
 
-@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
-def test_checkpointed_layers_know_where_samples_begin(kit: Any) -> None:
-    model, batch = kit.model(), kit.collate(*mixtures(kit)["teachers"], kind="packed")
-    expected = gradients(model, model(**batch).loss_terms)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    found = gradients(model, model(**batch).loss_terms)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
-
-
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 def test_plain_attention_is_refused_packed_rows(kit: Any, implementation: str) -> None:
-    model, samples = kit.model(), mixtures(kit)["equal samples"]
+    model, samples = kit.model(), kit.mixture("equal samples")
     model.qwen.model.language_model.config._attn_implementation = implementation
     model(**kit.collate(*samples))
     with pytest.raises(ModelError, match=f"{implementation} attention would let each see"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,9 @@ def loaded(tiny_checkpoint: Path) -> Predictor:
 def predictor(loaded: Predictor) -> Predictor:
     model = copy.deepcopy(loaded.model)
     return Predictor(model, loaded.processor, loaded.assets, loaded.teacher_pool, loaded.folder)
+
+
+@pytest.fixture
+def checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of it to break."""
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))

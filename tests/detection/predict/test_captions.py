@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,13 +152,13 @@ def test_an_evaluation_describes_by_the_vocabulary(predictor: Predictor, scenes:
     assert captions <= set(descriptions) and captions
 
 
-def test_an_older_checkpoint_chooses_from_its_labels(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "old"))
-    content = json.loads((folder / "argus.json").read_text("utf-8"))
+def test_an_older_checkpoint_chooses_from_its_labels(checkpoint: Path) -> None:
+    file = checkpoint / "argus.json"
+    content = json.loads(file.read_text("utf-8"))
     for key in ("descriptions", "calibration", "calibration_note"):
         del content[key]
-    (folder / "argus.json").write_text(json.dumps(content), "utf-8")
-    old = DetectionAssets.load(folder)
+    file.write_text(json.dumps(content), "utf-8")
+    old = DetectionAssets.load(checkpoint)
     assert old.descriptions is None and old.calibration is None and "without" in old.calibration_note
-    (folder / "argus.json").write_text(json.dumps(content | {"vocabulary": "closed"}), "utf-8")
-    assert DetectionAssets.load(folder).descriptions == old.labels
+    file.write_text(json.dumps(content | {"vocabulary": "closed"}), "utf-8")
+    assert DetectionAssets.load(checkpoint).descriptions == old.labels

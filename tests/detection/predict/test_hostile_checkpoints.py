@@ -14,44 +14,59 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from argusvl.assets import model_folder
-from argusvl.core.errors import ArgusError
+from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.predict import Predictor
 from argusvl.manipulation.predict import HandPredictor
 
-
-def edited(file: Path, edit: Callable[[Any], Any]) -> None:
-    value = json.loads(file.read_text("utf-8"))
-    changed = edit(value)
-    file.write_text(json.dumps(value if changed is None else changed), encoding="utf-8")
+Change = Callable[[Path], object]
+"""What somebody did to a folder."""
 
 
-def put(key: str, value: Any) -> Callable[[Any], None]:
+def gone(name: str) -> Change:
+    return lambda folder: (folder / name).unlink()
+
+
+def written(name: str, text: str) -> Change:
+    return lambda folder: (folder / name).write_text(text, encoding="utf-8")
+
+
+def cut(name: str, left: float) -> Change:
+    """``left``: so many bytes are left, or such a share of them."""
+
+    def change(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: int(left if left > 1 else left * len(content))])
+
+    return change
+
+
+def put(name: str, key: str, value: Any) -> Change:
+    """Another value in a JSON file; ``...``: none."""
     *outer, last = key.split(".")
 
-    def edit(config: Any) -> None:
-        for name in outer:
-            config = config[name]
-        config[last] = value
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text("utf-8"))
+        inner = content
+        for step in outer:
+            inner = inner[step]
+        inner[last] = value
+        if value is ...:
+            del inner[last]
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
 
-    return edit
-
-
-@pytest.fixture
-def checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
-
-
-@pytest.fixture
-def hands(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(model_folder("argus-hand"), tmp_path / "hands"))
+    return change
 
 
-def changed_weights(file: Path, change: Callable[[torch.Tensor], torch.Tensor], like: str) -> str:
-    state = load_file(file)
-    name = next(name for name in state if re.search(like, name))
-    save_file(state | {name: change(state[name])}, file, metadata={"format": "pt"})
-    return name
+def weights(name: str, change: Callable[[torch.Tensor], torch.Tensor], like: str) -> Change:
+    """The first weight whose name is ``like`` that, changed."""
+
+    def change_one(folder: Path) -> None:
+        state = load_file(folder / name)
+        found = next(weight for weight in state if re.search(like, weight))
+        save_file(state | {found: change(state[found])}, folder / name, metadata={"format": "pt"})
+
+    return change_one
 
 
 def with_nan(tensor: torch.Tensor) -> torch.Tensor:
@@ -60,25 +75,60 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-@pytest.mark.parametrize("like", ["captioner", "queries", "type_scorer"])
-def test_weights_of_the_head_that_are_no_numbers_are_refused(like: str, checkpoint: Path) -> None:
-    name = changed_weights(checkpoint / "model.safetensors", with_nan, like)
-    with pytest.raises(ArgusError, match=f"{re.escape(name)}' holds values that are not finite"):
+def renamed(folder: Path) -> None:
+    state = load_file(folder / HEAD)
+    state["type_scorer.extra"] = state.pop("type_scorer.log_scale")
+    save_file(state, folder / HEAD, metadata={"format": "pt"})
+
+
+HEAD, STOCK = "model.safetensors", "qwen/model.safetensors"
+CONFIG, STOCK_CONFIG, ASSETS = "config.json", "qwen/config.json", "argus.json"
+CALIBRATION = {"low": 0.1, "high": 7.0, "bias": -5.5, "type_temperature": 0.6, "images": 9, "predictions": 99}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shutil.rmtree, "no such checkpoint folder"),
+        (gone(STOCK), "holds no weights"),
+        (gone(STOCK_CONFIG), f"no {STOCK_CONFIG}"),
+        (gone(HEAD), f"no {HEAD} with the detection head"),
+        (gone(CONFIG), "no config.json"),
+        (gone("qwen/tokenizer.json"), "holds no tokenizer"),
+        (gone(ASSETS), "holds no argus.json"),
+        *((cut(name, left), f"{name}: is truncated") for name in (HEAD, STOCK) for left in (0, 4, 0.5)),
+        *(
+            (weights(name, with_nan, like), f"the weight '[^']*{like}[^']*' holds values that are not finite")
+            for name, like in (
+                *((HEAD, "captioner"), (HEAD, "queries"), (HEAD, "type_scorer")),
+                *((STOCK, "embed_tokens"), (STOCK, r"blocks\.0\..*bias")),
+            )
+        ),
+        *((weights(name, torch.Tensor.long, "weight"), "is stored as I64") for name in (HEAD, STOCK)),
+        (renamed, r"log_scale\) missing, 1 weight \(type_scorer\.extra\) unexpected"),
+        (put(CONFIG, "decoder_num_layers", 1), r"\(queries\.heads\.1.*\) unexpected.*same run"),
+        (put(CONFIG, "ffn_size", 40), r"feed_forward.* instead of.*same run"),
+        *((written(CONFIG, text), r"config\.json: is damaged") for text in ("{", "[]")),
+        (written(CONFIG, '{"model_type": "qwen2_5_vl"}'), "model_type is 'qwen2_5_vl'"),
+        (written(STOCK_CONFIG, '{"model_type": "llama"}'), "model_type is 'llama', expected 'qwen2_5_vl'"),
+        (cut(ASSETS, 0.5), "is damaged"),
+        (written(ASSETS, "[]"), "holds no JSON object"),
+        (put(ASSETS, "max_pixels", ...), "field 'max_pixels': Field required"),
+        (put(ASSETS, "min_pixels", "many"), "field 'min_pixels': .*integer, found .many"),
+        (put(ASSETS, "labels", [""]), r"field 'labels\[0\]': "),
+        (put(ASSETS, "vocabulary", "ajar"), "field 'vocabulary': .*'closed', found .ajar"),
+        (put(ASSETS, "calibration", {"low": 1.0}), r"field 'calibration\.high': Field required"),
+        (put(ASSETS, "calibration", CALIBRATION | {"high": -1.0}), "high': .*greater than 0, found -1.0"),
+        (put(ASSETS, "calibration", [1, 2]), "field 'calibration': "),
+        (put(ASSETS, "descriptions", []), "field 'descriptions': "),
+        (put(ASSETS, "descriptions", [1]), r"field 'descriptions\[0\]': "),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(change: Change, message: str, checkpoint: Path) -> None:
+    change(checkpoint)
+    with pytest.raises(CheckpointError, match=re.compile(message, re.DOTALL)) as caught:
         Predictor.from_pretrained(checkpoint)
-
-
-@pytest.mark.parametrize("like", ["embed_tokens", r"visual\.blocks\.0\..*bias"])
-def test_weights_of_the_stock_part_that_are_no_numbers_are_refused(like: str, checkpoint: Path) -> None:
-    changed_weights(checkpoint / "qwen" / "model.safetensors", with_nan, like)
-    with pytest.raises(ArgusError, match="holds values that are not finite"):
-        Predictor.from_pretrained(checkpoint)
-
-
-@pytest.mark.parametrize("part", ["model.safetensors", "qwen/model.safetensors"])
-def test_weights_that_are_whole_numbers_are_refused(part: str, checkpoint: Path) -> None:
-    changed_weights(checkpoint / part, lambda tensor: tensor.long(), "weight")
-    with pytest.raises(ArgusError, match="is stored as I64"):
-        Predictor.from_pretrained(checkpoint)
+    assert str(checkpoint) in str(caught.value) and caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -92,6 +142,7 @@ def test_weights_that_are_whole_numbers_are_refused(part: str, checkpoint: Path)
         ("hidden_size", 0),
         ("hidden_size", 999_984),
         ("num_heads", 3),
+        ("queries", 3),
         ("queries", "guesses"),
         ("dropout", 7),
         ("caption_max_tokens", -1),
@@ -103,7 +154,7 @@ def test_weights_that_are_whole_numbers_are_refused(part: str, checkpoint: Path)
     ],
 )
 def test_a_head_that_cannot_be_is_refused(key: str, value: Any, checkpoint: Path) -> None:
-    edited(checkpoint / "config.json", put(key, value))
+    put(CONFIG, key, value)(checkpoint)
     with pytest.raises(ArgusError):
         Predictor.from_pretrained(checkpoint)
 
@@ -141,7 +192,7 @@ def test_a_head_that_cannot_be_is_refused(key: str, value: Any, checkpoint: Path
     ],
 )
 def test_a_stock_part_that_cannot_be_is_refused(key: str, value: Any, checkpoint: Path) -> None:
-    edited(checkpoint / "qwen" / "config.json", put(key, value))
+    put(STOCK_CONFIG, key, value)(checkpoint)
     with pytest.raises(ArgusError):
         Predictor.from_pretrained(checkpoint)
 
@@ -154,15 +205,15 @@ def test_a_damaged_generation_config_is_refused(value: Any, checkpoint: Path) ->
 
 
 def test_a_tokenizer_with_other_ids_is_refused(checkpoint: Path) -> None:
-    def swap(tokenizer: Any) -> None:
-        vocabulary = tokenizer["model"]["vocab"]
-        first, second = list(vocabulary)[40:42]
-        vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
-
     digest = vocabulary_digest(load_tokenizer(checkpoint / "qwen"))
-    edited(checkpoint / "argus.json", put("vocabulary_digest", digest))
+    put(ASSETS, "vocabulary_digest", digest)(checkpoint)
     Predictor.from_pretrained(checkpoint)
-    edited(checkpoint / "qwen" / "tokenizer.json", swap)
+    file = checkpoint / "qwen" / "tokenizer.json"
+    tokenizer = json.loads(file.read_text("utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = list(vocabulary)[40:42]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
     with pytest.raises(ArgusError, match="not that of training"):
         Predictor.from_pretrained(checkpoint)
 
@@ -192,6 +243,11 @@ def test_a_chat_template_in_other_words_is_taken(checkpoint: Path) -> None:
     )
 
 
+@pytest.fixture
+def hands(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(model_folder("argus-hand"), tmp_path / "hands"))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -208,18 +264,16 @@ def test_a_chat_template_in_other_words_is_taken(checkpoint: Path) -> None:
     ],
 )
 def test_a_hand_model_that_cannot_be_is_refused(key: str, value: Any, hands: Path) -> None:
-    edited(hands / "config.json", put(key, value))
+    put(CONFIG, key, value)(hands)
     with pytest.raises(ArgusError):
         HandPredictor.from_pretrained(hands)
 
 
-def test_a_hand_models_weights_are_numbers(hands: Path) -> None:
-    whole = hands / "model.safetensors"
-    before = whole.read_bytes()
-    name = changed_weights(whole, with_nan, "decoder.*weight")
-    with pytest.raises(ArgusError, match=f"{re.escape(name)}' holds values that are not finite"):
-        HandPredictor.from_pretrained(hands)
-    whole.write_bytes(before)
-    changed_weights(whole, lambda tensor: tensor.long(), "decoder.*weight")
-    with pytest.raises(ArgusError, match="is stored as I64"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(with_nan, "decoder.*weight.*' holds values that"), (torch.Tensor.long, "stored as I64")],
+)
+def test_a_hand_models_weights_are_numbers(change: Any, message: str, hands: Path) -> None:
+    weights(HEAD, change, "decoder.*weight")(hands)
+    with pytest.raises(ArgusError, match=message):
         HandPredictor.from_pretrained(hands)

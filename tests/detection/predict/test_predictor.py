@@ -4,9 +4,8 @@ import gc
 import itertools
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,12 +31,6 @@ LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 @pytest.fixture
 def pictures(scenes: Path) -> list[Path]:
     return [scenes.parent / f"{k}.png" for k in range(6)]
-
-
-@pytest.fixture
-def damaged(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy of the checkpoint to break."""
-    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
 
 
 class FixedHead:
@@ -184,13 +177,13 @@ def test_pixel_limits_other_than_the_trained_ones_are_refused_by_both_numbers(ti
     Predictor.from_pretrained(tiny_checkpoint, min_pixels=3136, max_pixels=12544)
 
 
-def test_limits_that_differ_within_the_checkpoint_are_refused(damaged: Path) -> None:
-    file = damaged / "qwen" / "preprocessor_config.json"
+def test_limits_that_differ_within_the_checkpoint_are_refused(checkpoint: Path) -> None:
+    file = checkpoint / "qwen" / "preprocessor_config.json"
     file.write_text(json.dumps({"size": {"shortest_edge": 3136, "longest_edge": 12544}}))
-    Predictor.from_pretrained(damaged)
+    Predictor.from_pretrained(checkpoint)
     file.write_text(json.dumps({"size": {"shortest_edge": 3136, "longest_edge": 50176}}))
     with pytest.raises(CheckpointError, match=r"says max_pixels 50176, argus\.json says 12544"):
-        Predictor.from_pretrained(damaged)
+        Predictor.from_pretrained(checkpoint)
 
 
 def test_generate_points_to_what_gives_boxes(predictor: Predictor, pictures: list[Path]) -> None:
@@ -312,53 +305,11 @@ def test_a_written_answer_becomes_boxes_in_the_callers_pixels(
     assert not predictor.predict_text(pictures[0])[0].complete
 
 
-def _truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def _edit(key: str, value: object) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        content = json.loads((folder / "argus.json").read_text("utf-8"))
-        if value is None:
-            del content[key]
-        else:
-            content[key] = value
-        (folder / "argus.json").write_text(json.dumps(content), "utf-8")
-
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda f: (f / "qwen/model.safetensors").unlink(), "holds no weights"),
-        (lambda f: (f / "qwen/config.json").unlink(), "no qwen/config.json"),
-        (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors with the detection head"),
-        (lambda f: (f / "config.json").unlink(), "no config.json"),
-        (lambda f: (f / "qwen/tokenizer.json").unlink(), "holds no tokenizer"),
-        (lambda f: (f / "argus.json").unlink(), "holds no argus.json"),
-        (lambda f: _truncate(f / "argus.json"), "is damaged"),
-        (lambda f: (f / "argus.json").write_text("[]"), "holds no JSON object"),
-        (_edit("max_pixels", None), "field 'max_pixels': Field required"),
-        (_edit("min_pixels", "many"), "field 'min_pixels': .*integer, found .many"),
-        (_edit("labels", [""]), r"field 'labels\[0\]': "),
-        (_edit("vocabulary", "ajar"), "field 'vocabulary': .*'closed', found .ajar"),
-        (shutil.rmtree, "no such checkpoint folder"),
-    ],
-)
-def test_a_damaged_checkpoint_is_named(damaged: Path, damage: Callable[[Path], None], message: str) -> None:
-    damage(damaged)
-    with pytest.raises(CheckpointError, match=message) as caught:
-        Predictor.from_pretrained(damaged)
-    assert str(damaged) in str(caught.value)
-    assert caught.value.remedy
-
-
-def test_a_runs_folder_stands_for_its_best_checkpoint(damaged: Path, pictures: list[Path]) -> None:
-    run = damaged.parent
-    write_best(run, BestCheckpoint(checkpoint=damaged.name, step=200, metric="AP50", value=0.5))
+def test_a_runs_folder_stands_for_its_best_checkpoint(checkpoint: Path, pictures: list[Path]) -> None:
+    run = checkpoint.parent
+    write_best(run, BestCheckpoint(checkpoint=checkpoint.name, step=200, metric="AP50", value=0.5))
     predictor = Predictor.from_pretrained(run)
-    assert predictor.folder == damaged
+    assert predictor.folder == checkpoint
     assert len(predictor.load_teachers(1)) == 1
     write_best(run, BestCheckpoint(checkpoint="checkpoint-400", step=400, metric="AP50", value=0.6))
     with pytest.raises(CheckpointError, match="no such checkpoint folder") as caught:
@@ -383,32 +334,13 @@ def test_a_calibration_and_descriptions_are_read_as_written(tmp_path: Path, tiny
     assets.save(tmp_path)
     assert DetectionAssets.load(tmp_path) == assets
     assert load_teacher_pool(tmp_path) == ()
-    file = tmp_path / "argus.json"
-    good = json.loads(file.read_text("utf-8"))
-    for key, value, message in (
-        ("calibration", {"low": 1.0}, "field 'calibration.high': Field required"),
-        (
-            "calibration",
-            {**good["calibration"], "high": -1.0},
-            "field 'calibration.high': .*greater than 0, found -1.0",
-        ),
-        ("calibration", [1, 2], "field 'calibration': "),
-        ("descriptions", [], "field 'descriptions': "),
-        ("descriptions", [1], r"field 'descriptions\[0\]': "),
-    ):
-        file.write_text(json.dumps(good | {key: value}), "utf-8")
-        with pytest.raises(CheckpointError, match=message):
-            DetectionAssets.load(tmp_path)
 
 
-def test_a_teacher_pool_that_leads_out_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(tiny_checkpoint, folder)
-    pool = folder / "teacher_pool.jsonl"
-    pool.write_text(
-        pool.read_text(encoding="utf-8").replace("teacher_images/0001", "../../0001"), encoding="utf-8"
-    )
+def test_a_teacher_pool_that_leads_out_is_refused(checkpoint: Path) -> None:
+    pool = checkpoint / "teacher_pool.jsonl"
+    changed = pool.read_text(encoding="utf-8").replace("teacher_images/0001", "../../0001")
+    pool.write_text(changed, encoding="utf-8")
     with pytest.raises(
         CheckpointError, match=r"teacher_pool\.jsonl: names '\.\./\.\./0001_0\.png', which is not in"
     ):
-        load_teacher_pool(folder)
+        load_teacher_pool(checkpoint)
