@@ -23,6 +23,7 @@ class ReadPage:
     def __init__(self, browser: Browser, width: int, height: int, **options: Any) -> None:
         screen = {"width": width, "height": height}
         context = browser.new_context(viewport=screen, is_mobile=width < 600, offline=True, **options)
+        self._scripts: bool = options.get("java_script_enabled", True)
         self.tab = context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -40,15 +41,30 @@ class ReadPage:
         """Goes to a file, and waits until it is loaded."""
         self.tab.goto(file.resolve().as_uri())
 
-    def reads(self, expression: str) -> Any:
-        """The value of an expression at once; works also where the page's own scripts do not."""
+    def run(self, expression: str) -> Any:
+        """The value of an expression after the next frame has been drawn; at once where the page runs no scripts."""
+        if self._scripts:
+            expression = (
+                f"new Promise(done => requestAnimationFrame(() => setTimeout(() => done({expression}))))"
+            )
         return self.tab.evaluate(expression)
 
-    def run(self, expression: str) -> Any:
-        """The value of an expression after the next frame has been drawn."""
-        return self.reads(
-            f"new Promise(done => requestAnimationFrame(() => setTimeout(() => done({expression}))))"
-        )
+    def of_first(self, selector: str, expression: str) -> Any:
+        """The value of an expression of ``e``, the first such element."""
+        return self.run(f"(e => {expression})(document.querySelector({selector!r}))")
+
+    def of_each(self, selector: str, expression: str = "e.textContent") -> list[Any]:
+        """The same of every such element; by default their texts."""
+        found: list[Any] = self.run(f"[...document.querySelectorAll({selector!r})].map(e => {expression})")
+        return found
+
+    def text(self, selector: str) -> str:
+        """What the first such element says."""
+        return str(self.of_first(selector, "e.textContent"))
+
+    def seen(self, selector: str) -> int:
+        """How many such elements take up room on the page."""
+        return sum(self.of_each(selector, "e.getClientRects().length > 0"))
 
     def press(self, key: str) -> None:
         """Presses and releases a key."""

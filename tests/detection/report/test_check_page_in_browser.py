@@ -57,22 +57,22 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 FOCUSED = "(document.activeElement.closest('.sample') || {ariaLabel: null}).ariaLabel"
-CHOSEN = "[...document.querySelectorAll('.mark.chosen')].map(m => m.dataset.flaw)"
-VISIBLE = (
-    "[...document.querySelectorAll('.sample')].filter(e => e.getClientRects().length).map(e => e.ariaLabel)"
-)
+CHOSEN = ".mark.chosen", "e.dataset.flaw"
+
+
+def visible(page: Any) -> list[str]:
+    """The pictures that are not filtered away."""
+    shown = page.of_each(".sample", "[e.getClientRects().length, e.ariaLabel]")
+    return [name for room, name in shown if room]
 
 
 @SCREENS
 def test_nothing_sticks_out(open_page: Any, file: Path, width: int, height: int, scheme: str) -> None:
     with open_page(file, width, height, color_scheme=scheme) as page:
-        page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        page.of_each("details", "e.open = true")
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
-        inside = (
-            "[...document.querySelectorAll('.sample, .tile, .card, .found')]"
-            ".every(e => e.getBoundingClientRect().right <= innerWidth)"
-        )
-        assert page.run(inside)
+        inside = "e.getBoundingClientRect().right <= innerWidth"
+        assert all(page.of_each(".sample, .tile, .card, .found", inside))
         ground = page.run("getComputedStyle(document.body).backgroundColor")
         assert (sum(int(v) for v in ground[4:-1].split(",")) < 200) == (scheme == "dark")
         assert page.requests == []
@@ -92,57 +92,54 @@ def test_marks_lie_on_their_pictures(page: Any) -> None:
 
 
 def test_keys_lead_from_picture_to_picture_and_from_flaw_to_flaw(page: Any) -> None:
-    page.run("document.querySelector('.sample').focus()")
+    page.of_first(".sample", "e.focus()")
     page.press("ArrowRight")
     assert page.run(FOCUSED) == "3.jpg"
     page.press("ArrowDown")
-    assert page.run(CHOSEN) == ["0"]
+    assert page.of_each(*CHOSEN) == ["0"]
     page.press("ArrowDown")
-    assert page.run(CHOSEN) == ["1"]
+    assert page.of_each(*CHOSEN) == ["1"]
     page.press("ArrowDown")  # about the whole picture: nothing to point at
-    assert page.run(CHOSEN) == []
+    assert page.of_each(*CHOSEN) == []
     page.press("ArrowUp")
     page.press("Escape")
-    assert page.run("[document.querySelectorAll('.chosen').length, document.activeElement.className]") == [
-        0,
-        "sample",
-    ]
+    assert page.of_each(".chosen") == [] and page.run("document.activeElement.className") == "sample"
     for _ in range(2):
         page.press("ArrowLeft")
     assert page.run(FOCUSED) == "4.jpg"
     # All pictures together are one stop of the Tab key.
-    assert page.run("document.querySelectorAll('#samples [tabindex=\"0\"]').length") == 1
+    assert len(page.of_each('#samples [tabindex="0"]')) == 1
 
 
 def test_a_kind_can_be_seen_alone_also_from_its_findings(page: Any) -> None:
     page.click("[data-filter=outside]")
-    assert page.run(VISIBLE) == ["1.jpg", "3.jpg", "5.jpg"]
+    assert visible(page) == ["1.jpg", "3.jpg", "5.jpg"]
     page.click("[data-filter='']")
-    assert len(page.run(VISIBLE)) == 6
-    page.run("document.querySelector('[data-show=outside]').closest('details').open = true")
+    assert len(visible(page)) == 6
+    page.of_first("[data-show=outside]", "e.closest('details').open = true")
     page.click("[data-show=outside]")
-    assert page.run(VISIBLE) == ["1.jpg", "3.jpg", "5.jpg"]
+    assert visible(page) == ["1.jpg", "3.jpg", "5.jpg"]
     assert page.run(FOCUSED) == "1.jpg"
 
 
 def test_other_objects_can_be_hidden(page: Any) -> None:
-    seen = "document.querySelectorAll('.mark.fine path')[0].getClientRects().length"
-    assert page.run(seen)
-    page.run("document.querySelector('.sample').focus()")
+    others = ".mark.fine path"
+    assert page.seen(others)
+    page.of_first(".sample", "e.focus()")
     page.press("o")
-    assert not page.run(seen)
+    assert not page.seen(others)
     page.click("#show-others")
-    assert page.run(seen)
+    assert page.seen(others)
 
 
 def test_pointing_at_a_flaw_or_a_box_shows_the_other(page: Any) -> None:
     page.point(".sample:nth-child(2) .flaw:nth-child(2)")
-    assert page.run(CHOSEN) == ["1"]
+    assert page.of_each(*CHOSEN) == ["1"]
     page.click(".sample:nth-child(2) .flaw:nth-child(1)")
-    assert page.run(CHOSEN) == ["0"]
+    assert page.of_each(*CHOSEN) == ["0"]
 
 
 def test_without_scripts_all_is_there(open_page: Any, file: Path) -> None:
     with open_page(file, java_script_enabled=False) as page:
-        assert page.reads("document.querySelectorAll('.sample svg image').length") == 6
-        assert page.reads("getComputedStyle(document.querySelector('#samples .tools')).display") == "none"
+        assert len(page.of_each(".sample svg image")) == 6
+        assert page.of_first("#samples .tools", "getComputedStyle(e).display") == "none"

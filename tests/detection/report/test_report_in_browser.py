@@ -105,32 +105,26 @@ def data() -> ReportData:
     )
 
 
-SHOWN_COUNTS = (
-    "Object.fromEntries([...document.querySelectorAll('[data-kind]')]"
-    ".map(b => [b.dataset.kind, +b.querySelector('b').textContent]))"
-)
-NAME = "document.querySelector('.reading .name').textContent"
+NAME = ".reading .name"
+PAIRS, SAID, STRIP = "#gallery .pair", ".objects .said", ".strip button"
 
 
-def seen(selector: str) -> str:
-    """How many elements of a kind take up room on the page."""
-    return f"[...document.querySelectorAll({selector!r})].filter(e => e.getClientRects().length).length"
+def counts(page: Any) -> dict[str, int]:
+    """The number that stands at each kind."""
+    return dict(page.of_each("[data-kind]", "[e.dataset.kind, +e.querySelector('b').textContent]"))
 
 
 def enter(page: Any, selector: str, value: float | str) -> None:
     """Gives a control a value, as moving it does."""
-    page.run(
-        f"(() => {{ const s = document.querySelector('{selector}'); s.value = {json.dumps(value)};"
-        " s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); })()"
+    page.of_first(
+        selector,
+        f"(e.value = {json.dumps(value)}, ['input', 'change'].forEach(name => e.dispatchEvent(new Event(name))))",
     )
 
 
 def choose(page: Any, name: str) -> None:
     """Chooses a class or a description."""
-    options = page.run(
-        "[...document.querySelectorAll('#type option')].map(o => [o.textContent.trim(), o.value])"
-    )
-    enter(page, "#type", dict(options)[name])
+    enter(page, "#type", dict(page.of_each("#type option", "[e.textContent.trim(), e.value]"))[name])
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +136,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nothing_sticks_out(open_page: Any, file: Path, width: int, height: int, scheme: str) -> None:
     with open_page(file, width, height, color_scheme=scheme) as page:
         assert page.run("document.documentElement.scrollWidth <= innerWidth && innerWidth") == width
-        page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        page.of_each("details", "e.open = true")
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         assert page.complaints == []
         assert page.requests == []
@@ -152,18 +146,16 @@ def test_nothing_sticks_out(open_page: Any, file: Path, width: int, height: int,
 
 def test_texts_of_users_stay_texts(page: Any) -> None:
     assert page.run("document.title").startswith("run </script>")
-    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
-    assert page.run("document.querySelector('h1').textContent") == f"run {HOSTILE}"
+    assert page.of_each("img[src=x]") == []
+    assert page.text("h1") == f"run {HOSTILE}"
     for _ in range(len(GALLERY) + 1):
-        if page.run(NAME) == f"{HOSTILE}.jpg":
+        if page.text(NAME) == f"{HOSTILE}.jpg":
             break
         page.click("#next")
-    assert page.run(
-        f"[...document.querySelectorAll('.objects .said')].some(e => e.textContent.includes({HOSTILE!r}))"
-    )
+    assert any(HOSTILE in text for text in page.of_each(SAID))
     page.point(".objects button.misdescribed")
-    assert "prediction" in page.run("document.querySelector('.tip').textContent")
-    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
+    assert "prediction" in page.text(".tip")
+    assert page.of_each("img[src=x]") == []
     assert page.complaints == []
 
 
@@ -171,68 +163,71 @@ def test_the_slider_counts_as_python_does(page: Any) -> None:
     for threshold in (0.1, THRESHOLD, 0.5, 0.9):
         enter(page, "#score", threshold)
         pairs = [p for i in boxes().items for p in pair_up(i.truth, above(i.predicted, threshold))]
-        assert page.run(SHOWN_COUNTS) == dict.fromkeys(KINDS, 0) | count_kinds(pairs)
-        assert page.run("document.querySelector('output[for=score]').textContent") == f"{threshold:.2f}"
+        assert counts(page) == dict.fromkeys(KINDS, 0) | count_kinds(pairs)
+        assert page.text("output[for=score]") == f"{threshold:.2f}"
 
 
 def test_pictures_are_in_the_order_of_their_errors_of_one_kind_of_error_or_of_their_names(page: Any) -> None:
-    names = "[...document.querySelectorAll('.strip button')].map(b => b.title.replace(/, \\d+ errors?$/, ''))"
-    counts = {
+    names = STRIP, "e.title.replace(/, \\d+ errors?$/, '')"
+    errors = {
         item.caption: count_kinds(pair_up(item.truth, above(item.predicted, THRESHOLD)))
         for item in boxes().items
     }
     for order, kinds in (("", ERRORS), ("missed", ("missed",)), ("false", ("false",))):
         if order:
             enter(page, "#order", order)
-        shown = [sum(counts[name][kind] for kind in kinds) for name in page.run(names)]  # type: ignore[index]
-        assert len(shown) == len(counts) and shown == sorted(shown, reverse=True) and shown[0] > 0
+        shown = [sum(errors[name][kind] for kind in kinds) for name in page.of_each(*names)]  # type: ignore[index]
+        assert len(shown) == len(errors) and shown == sorted(shown, reverse=True) and shown[0] > 0
     enter(page, "#order", "name")
-    assert page.run(names) == sorted(page.run(names))
+    assert page.of_each(*names) == sorted(page.of_each(*names))
 
 
 def test_toggles_hide_the_boxes_of_their_side(page: Any) -> None:
-    truth, predicted = page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))
+    def boxes_seen() -> tuple[int, int]:
+        return page.seen(".stage .box.t"), page.seen(".stage .box.p")
+
+    truth, predicted = boxes_seen()
     assert truth > 0 and predicted > 0
     page.click("#show-truth")
-    assert (page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))) == (0, predicted)
-    assert page.run("document.querySelector('#show-truth').getAttribute('aria-pressed')") == "false"
+    assert boxes_seen() == (0, predicted)
+    assert page.of_first("#show-truth", "e.ariaPressed") == "false"
     page.press("p")
-    assert page.run(seen(".stage .box.p")) == 0
+    assert boxes_seen() == (0, 0)
     page.press("t")
     page.press("p")
-    assert (page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))) == (truth, predicted)
+    assert boxes_seen() == (truth, predicted)
 
 
 def test_keys_go_through_pictures_and_objects(page: Any) -> None:
-    page.run("document.querySelector('.stage').focus()")
-    first = page.run(NAME)
+    page.of_first(".stage", "e.focus()")
+    first = page.text(NAME)
     page.press("ArrowRight")
-    second = page.run(NAME)
+    second = page.text(NAME)
     assert second != first
-    assert page.run("document.querySelector('.strip [aria-current]').title.split(',')[0]") == second
+    assert page.of_first(".strip [aria-current]", "e.title.split(',')[0]") == second
     page.press("ArrowLeft")
-    assert page.run(NAME) == first
+    assert page.text(NAME) == first
     page.press("ArrowDown")
     assert page.run("document.activeElement.classList.contains('pair')")
     pair = page.run("document.activeElement.dataset.pair")
-    assert pair == page.run("document.querySelector('.objects .chosen').dataset.pair")
-    assert page.run(seen(".tip")) == 1
+    assert pair == page.of_first(".objects .chosen", "e.dataset.pair")
+    assert page.seen(".tip") == 1
     page.press("ArrowDown")
     assert page.run("document.activeElement.dataset.pair") != pair
     page.press("Escape")
-    assert page.run(seen(".tip")) == 0
+    assert page.seen(".tip") == 0
 
 
 def test_keys_are_left_alone_where_they_mean_something_else(page: Any) -> None:
-    before = page.run(NAME)
-    page.run("document.querySelector('#score').focus()")
+    before = page.text(NAME)
+    page.of_first("#score", "e.focus()")
     page.press("ArrowRight")
-    assert page.run(NAME) == before
-    assert page.run("+document.querySelector('#score').value") > THRESHOLD
+    assert page.text(NAME) == before
+    assert page.of_first("#score", "+e.value") > THRESHOLD
     page.run("(scrollTo(0, 0), document.activeElement.blur())")
-    truth = page.run(seen(".stage .box.t"))
+    truth = page.seen(".stage .box.t")
     page.press("t")
-    assert page.run(seen(".stage .box.t")) == truth
+    assert page.seen(".stage .box.t") == truth
 
 
 def test_the_focus_can_be_seen(page: Any) -> None:
@@ -243,133 +238,112 @@ def test_the_focus_can_be_seen(page: Any) -> None:
 
 def test_kinds_and_classes_are_filtered(page: Any) -> None:
     total = len(GALLERY) + 1
-    assert page.run("document.querySelectorAll('.strip button').length") == total
+    assert len(page.of_each(STRIP)) == total
     for kind in ("false", "shifted", "misdescribed", "right"):
         page.click(f"[data-kind={kind}]")
-    assert (
-        page.run("new Set([...document.querySelectorAll('#gallery .pair')].map(g => g.classList[1])).size")
-        == 1
-    )
+    assert len(set(page.of_each(PAIRS, "e.classList[1]"))) == 1
     with_missed = sum(
         any(p.kind == "missed" for p in pair_up(i.truth, above(i.predicted, THRESHOLD)))
         for i in boxes().items
     )
-    assert page.run("document.querySelectorAll('.strip button').length") == with_missed
-    assert page.run("document.querySelector('#passing').textContent") == f"{with_missed} of {total} pictures"
+    assert len(page.of_each(STRIP)) == with_missed
+    assert page.text("#passing") == f"{with_missed} of {total} pictures"
     page.click("[data-kind=missed]")
-    assert page.run("document.querySelectorAll('.strip button').length") == 0
-    assert page.run(seen("#nothing-right")) == 1
+    assert page.of_each(STRIP) == []
+    assert page.seen("#nothing-right") == 1
     page.click("#nothing-right button")
-    assert page.run("document.querySelectorAll('.strip button').length") == total
+    assert len(page.of_each(STRIP)) == total
     choose(page, "标签")
-    labels = page.run(
-        "[...document.querySelectorAll('#gallery .pair')].map(g => g.getAttribute('aria-label'))"
-    )
+    labels = page.of_each(PAIRS, "e.ariaLabel")
     assert labels and all("标签" in label for label in labels)
     choose(page, "螺丝/未拧紧")
-    texts = page.run("[...document.querySelectorAll('.objects .said')].map(e => e.firstChild.textContent)")
-    assert set(texts) == {"螺丝/未拧紧"}
+    assert set(page.of_each(SAID, "e.firstChild.textContent")) == {"螺丝/未拧紧"}
 
 
 def test_shift_and_a_click_shows_a_kind_alone(page: Any) -> None:
-    page.run(
-        "document.querySelector('[data-kind=false]').dispatchEvent("
-        "new MouseEvent('click', {shiftKey: true, bubbles: true}))"
-    )
-    pressed = "[...document.querySelectorAll('[data-kind][aria-pressed=true]')].map(b => b.dataset.kind)"
-    assert page.run(pressed) == ["false"]
+    page.tab.click("[data-kind=false]", modifiers=["Shift"])
+    assert page.of_each("[data-kind][aria-pressed=true]", "e.dataset.kind") == ["false"]
 
 
 def test_a_count_in_a_table_leads_to_its_pictures(page: Any) -> None:
     enter(page, "#score", 0.9)
-    page.run("document.querySelector('.classes a[data-name=\"螺丝\"][data-of=missed]').click()")
+    page.of_first('.classes a[data-name="螺丝"][data-of=missed]', "e.click()")
     pairs = [p for i in GALLERY for p in pair_up(i.truth, above(i.predicted, THRESHOLD))]
     wanted = sum(p.kind == "missed" and p.class_name == "螺丝" for p in pairs)
-    assert page.run(SHOWN_COUNTS)["missed"] == wanted > 0
-    assert page.run(
-        "[...document.querySelectorAll('#gallery .pair')].every("
-        "g => g.getAttribute('aria-label').startsWith('missed, truth 螺丝'))"
-    )
+    assert counts(page)["missed"] == wanted > 0
+    assert all(label.startswith("missed, truth 螺丝") for label in page.of_each(PAIRS, "e.ariaLabel"))
     assert page.run("document.activeElement.classList.contains('stage')")
-    assert page.run("document.querySelector('#pictures').getBoundingClientRect().top") < 200
-    page.run("document.querySelector('.texts a').click()")
-    texts = page.run("[...document.querySelectorAll('.objects .said')].map(e => e.firstChild.textContent)")
-    assert set(texts) == {"螺丝/已拧紧"}
+    assert page.of_first("#pictures", "e.getBoundingClientRect().top") < 200
+    page.of_first(".texts a", "e.click()")
+    assert set(page.of_each(SAID, "e.firstChild.textContent")) == {"螺丝/已拧紧"}
 
 
 def test_the_table_of_classes_is_sorted_by_a_column(page: Any) -> None:
-    column = "[...document.querySelectorAll('.classes tbody tr')].map(r => r.cells[1].textContent.trim())"
-    assert page.run(column) == ["7", "70", "–"]
+    column = ".classes tbody tr", "e.cells[1].textContent.trim()"
+    assert page.of_each(*column) == ["7", "70", "–"]
     head = ".classes thead th:nth-child(2)"
     page.click(f"{head} button")
-    assert page.run(column) == ["70", "7", "–"]
+    assert page.of_each(*column) == ["70", "7", "–"]
     page.click(f"{head} button")
-    assert page.run(column) == ["7", "70", "–"]
-    assert page.run(f"document.querySelector('{head}').getAttribute('aria-sort')") == "ascending"
+    assert page.of_each(*column) == ["7", "70", "–"]
+    assert page.of_first(head, "e.ariaSort") == "ascending"
     page.click(".classes thead th:first-child button")
-    names = page.run("[...document.querySelectorAll('.classes tbody th')].map(r => r.textContent)")
-    assert sorted(names) == sorted([LONG, HOSTILE, "螺丝"])
+    assert sorted(page.of_each(".classes tbody th")) == sorted([LONG, HOSTILE, "螺丝"])
 
 
 def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(open_page: Any, file: Path) -> None:
     with open_page(file, 760, 1000, color_scheme="dark") as page:
-        page.run("document.querySelector('[data-set-theme=dark]').click()")
+        page.click("[data-set-theme=dark]")
         page.tab.emulate_media(media="print")
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.run("getComputedStyle(document.body).color") == "rgb(29, 33, 38)"
         assert page.run("document.documentElement.scrollWidth") <= 760
-        assert page.run("document.querySelector('.objects').scrollHeight") == page.run(
-            "document.querySelector('.objects').clientHeight"
-        )
+        assert page.of_first(".objects", "e.scrollHeight === e.clientHeight")
 
 
 def test_pointing_at_a_box_tells_what_it_is(page: Any) -> None:
-    assert page.run(seen(".tip")) == 0
+    assert page.seen(".tip") == 0
     page.point("#gallery .pair:last-child .box")
-    words = page.run("document.querySelector('#gallery .pair.chosen').getAttribute('aria-label')")
-    assert words.split(",")[0] in page.run("document.querySelector('.tip').textContent")
-    inside = (
-        "(() => { const t = document.querySelector('.tip').getBoundingClientRect();"
-        " const s = document.querySelector('.stage').getBoundingClientRect();"
-        " return t.left >= s.left && t.right <= s.right && t.top >= s.top; })()"
+    words = page.of_first("#gallery .pair.chosen", "e.ariaLabel")
+    assert words.split(",")[0] in page.text(".tip")
+    tip, stage = (page.of_first(name, "e.getBoundingClientRect().toJSON()") for name in (".tip", ".stage"))
+    assert tip["left"] >= stage["left"] and tip["right"] <= stage["right"] and tip["top"] >= stage["top"]
+
+
+@pytest.fixture
+def loss(page: Any) -> Any:
+    """The page; the chart of losses has the id ``loss``."""
+    page.run(
+        "[...document.querySelectorAll('.card')].find(c => c.textContent.includes('all terms')).id = 'loss'"
     )
-    assert page.run(inside)
+    return page
 
 
-LOSS = "[...document.querySelectorAll('.card')].find(c => c.textContent.includes('all terms'))"
+def test_lines_are_switched_off_and_on(loss: Any) -> None:
+    button = "#loss .legend button"
+    assert loss.seen("#loss .line") == 2
+    loss.of_first(button, "e.click()")
+    assert loss.seen("#loss .line") == 1
+    loss.of_first(button, "e.click()")
+    assert loss.seen("#loss .line") == 2
+    shift = "e.dispatchEvent(new MouseEvent('click', {shiftKey: true, bubbles: true}))"
+    loss.of_first("#loss .legend li:nth-child(2) button", shift)
+    assert loss.of_each(button, "e.ariaPressed") == ["false", "true"]
 
 
-def test_lines_are_switched_off_and_on(page: Any) -> None:
-    page.run(f"{LOSS}.id = 'loss'")
-    lines = seen("#loss .line")
-    assert page.run(lines) == 2
-    page.run("document.querySelector('#loss .legend button').click()")
-    assert page.run(lines) == 1
-    page.run("document.querySelector('#loss .legend button').click()")
-    assert page.run(lines) == 2
-    shift = "dispatchEvent(new MouseEvent('click', {shiftKey: true, bubbles: true}))"
-    page.run(f"document.querySelector('#loss .legend li:nth-child(2) button').{shift}")
-    pressed = (
-        "[...document.querySelectorAll('#loss .legend button')].map(b => b.getAttribute('aria-pressed'))"
-    )
-    assert page.run(pressed) == ["false", "true"]
-
-
-def test_a_chart_is_read_by_pointer_and_by_key(page: Any) -> None:
-    page.run(f"{LOSS}.id = 'loss'")
-    page.point("#loss svg")
-    assert page.run("document.querySelector('#loss .readout').textContent").startswith("step ")
-    value = page.run("document.querySelector('#loss .legend b').textContent")
-    step = int(page.run("document.querySelector('#loss .readout').textContent").split()[1])
+def test_a_chart_is_read_by_pointer_and_by_key(loss: Any) -> None:
+    loss.point("#loss svg")
+    readout = loss.text("#loss .readout")
+    assert readout.startswith("step ")
+    step = int(readout.split()[1])
     assert 30 < step < 70
-    assert float(value) == pytest.approx(1 / step, rel=0.05)
-    page.run("document.querySelector('#loss svg').focus()")
-    page.press("ArrowRight")
-    assert page.run("document.querySelector('#loss .readout').textContent") == f"step {step + 1}"
-    others = "[...document.querySelectorAll('#training .readout')].map(r => r.textContent)"
-    assert set(page.run(others)) == {f"step {step + 1}"}
-    page.press("Escape")
-    assert page.run("document.querySelector('#loss .readout').textContent") == ""
+    assert float(loss.text("#loss .legend b")) == pytest.approx(1 / step, rel=0.05)
+    loss.of_first("#loss svg", "e.focus()")
+    loss.press("ArrowRight")
+    assert loss.text("#loss .readout") == f"step {step + 1}"
+    assert set(loss.of_each("#training .readout")) == {f"step {step + 1}"}
+    loss.press("Escape")
+    assert loss.text("#loss .readout") == ""
 
 
 def test_the_switch_wins_over_the_system_and_is_remembered(open_page: Any, file: Path) -> None:
@@ -379,9 +353,7 @@ def test_the_switch_wins_over_the_system_and_is_remembered(open_page: Any, file:
         assert page.run(dark) == "dark"
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
         page.open(file)
-        assert (
-            page.run("document.querySelector('[data-set-theme=dark]').getAttribute('aria-pressed')") == "true"
-        )
+        assert page.of_first("[data-set-theme=dark]", "e.ariaPressed") == "true"
         assert page.run(dark) == "dark"
         page.click("[data-set-theme=auto]")
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 246, 243)"
@@ -392,12 +364,12 @@ def test_without_scripts_pictures_charts_and_tables_are_there(
     open_page: Any, file: Path, width: int, height: int, scheme: str
 ) -> None:
     with open_page(file, width, height, color_scheme=scheme, java_script_enabled=False) as page:
-        assert page.reads("document.documentElement.scrollWidth") == width
-        assert page.reads(seen("#plain article img")) == len(GALLERY) + 1
-        assert page.reads(seen("#plain .box.t")) > 0 and page.reads(seen("#plain .box.p")) > 0
-        assert page.reads(seen("svg.chart .line")) > 5
-        assert page.reads(seen("table.classes tbody tr")) == 3
-        assert page.reads(seen(".js-only")) == 0
+        assert page.run("document.documentElement.scrollWidth") == width
+        assert page.seen("#plain article img") == len(GALLERY) + 1
+        assert page.seen("#plain .box.t") > 0 and page.seen("#plain .box.p") > 0
+        assert page.seen("svg.chart .line") > 5
+        assert page.seen("table.classes tbody tr") == 3
+        assert page.seen(".js-only") == 0
 
 
 def test_every_control_has_a_name(page: Any) -> None:
