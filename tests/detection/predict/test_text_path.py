@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from transformers import GenerationConfig
 
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.answers import answer_entries, answer_text
 from argusvl.detection.data.sampling.samples import load_scene
 from argusvl.detection.predict import Predictor
-from argusvl.detection.predict.inference import RecordQuestions, image_question
+from argusvl.detection.predict.inference import RecordQuestions
 from argusvl.detection.predict.text_path import evaluate_answers
 
 TOKENS = 6
@@ -32,14 +31,7 @@ def predictor(predictor: Predictor) -> Predictor:
 
 def stock_answer(predictor: Predictor, image: Path, prompt: str | None, teachers: int) -> str:
     """What the stock model's own ``generate`` writes about one image, without padding."""
-    sample, _ = image_question(
-        predictor.processor,
-        predictor.assets.limits,
-        Image.open(image).convert("RGB"),
-        predictor.load_teachers(teachers),
-        source="x",
-        prompt=prompt,
-    )
+    sample, _ = predictor.question(image, prompt, predictor.load_teachers(teachers))
     batch = predictor._collator(predictor.assets.labels)([sample]).inputs
     given = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
     written = predictor.model.qwen.generate(

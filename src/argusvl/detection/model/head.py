@@ -21,19 +21,22 @@ from argusvl.detection.model.losses import (
 )
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.memory import Memory, MemoryBuilder
-from argusvl.detection.model.queries import QUERY_FORMS, QueryOutputs
+from argusvl.detection.model.queries import QUERY_FORMS, QueryPredictions
 from argusvl.detection.model.type_score import TypeScorer
 
 
 @dataclass
 class HeadOutput:
-    """What the head says of ``M`` images."""
+    """What the head says of ``M`` images: each decoder layer, and the proposal stage where there is one.
+
+    ``labels`` ``[V, D]`` is the encoded vocabulary.
+    """
 
     memory: Memory
-    queries: QueryOutputs
-    labels: Tensor
-    """Encoded vocabulary, ``[V, D]``."""
+    layers: list[QueryPredictions]
     type_logits: list[Tensor]
+    proposals: QueryPredictions | None
+    labels: Tensor
 
 
 class DetectionHead(nn.Module):
@@ -57,16 +60,16 @@ class DetectionHead(nn.Module):
     ) -> HeadOutput:
         """See :class:`MemoryBuilder` for the first four; ``vocabulary_ids``: ``[V, C]`` padded with -100."""
         memory = self.memory_builder(rasters, image_states, prompt_states, pictures)
-        queries = self.queries(memory)
+        layers, proposals = self.queries(memory)
         labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
         type_logits = []
-        for layer in queries.layers:
+        for layer in layers:
             images, count, width = layer.states.shape
             image = torch.arange(images, device=layer.states.device).repeat_interleave(count)
             seen = self._seen(layer.boxes_cxcywh_norm.flatten(0, 1), image, memory)
             seen = None if seen is None else seen.view(images, count, width)
             type_logits.append(self.type_scorer(layer.states, labels, seen))
-        return HeadOutput(memory, queries, labels, type_logits)
+        return HeadOutput(memory, layers, type_logits, proposals, labels)
 
     def load_packaged(self) -> None:
         """The second eye takes the weights that its package brings; without one nothing happens."""
@@ -88,13 +91,13 @@ class DetectionHead(nn.Module):
         settings: LossSettings,
     ) -> dict[str, Tensor]:
         """Every term of the head as a sum; ``caption_ids``: ``[T, C]`` padded with -100."""
-        terms, assignment = decoder_terms(output.queries.layers, output.type_logits, targets, settings)
-        if output.queries.proposals is not None:
+        terms, assignment = decoder_terms(output.layers, output.type_logits, targets, settings)
+        if output.proposals is not None:
             terms |= self._proposal_terms(output, targets, settings)
         kinds = self._kinds_at_truth(output, targets)
         if kinds is not None:
             terms["type_aux"] = kinds + terms.get("type_aux", 0.0)
-        last = output.queries.layers[-1]
+        last = output.layers[-1]
         # Of several queries that found an object, non-maximum suppression keeps the one with the highest score: it is
         # the one that describes.
         scores = last.objectness_logits.detach()[assignment.image, assignment.query]
@@ -130,7 +133,7 @@ class DetectionHead(nn.Module):
     def _proposal_terms(
         self, output: HeadOutput, targets: Targets, settings: LossSettings
     ) -> dict[str, Tensor]:
-        proposals, memory = output.queries.proposals, output.memory
+        proposals, memory = output.proposals, output.memory
         assert proposals is not None
         assignment = match_cells(proposals, memory.centres, targets, settings)
         chosen = assignment.image, assignment.query

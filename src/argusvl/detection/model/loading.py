@@ -97,10 +97,9 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
         f"{name} {list(found)} instead of {list(own)}"
         for name, found, own in sorted(report["mismatched_keys"])
     ]
-    if missing or unexpected or shapes:
+    if misfit := _misfit(missing, unexpected, shapes):
         raise CheckpointError(
-            f"{_named(missing)} missing, {_named(unexpected)} unexpected, {_named(shapes)} of another shape: "
-            "the model would be partly random",
+            f"{misfit}: the model would be partly random",
             where=folder,
             remedy="use a complete Qwen2.5-VL checkpoint with official key names",
         )
@@ -154,17 +153,15 @@ def check_head(own: Mapping[str, Tensor], file: Path) -> None:
     check_floats(file)
     stored = {name: one.shape for name, one in safetensors_header(file).items()}
     missing, unexpected = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
-    others = [
-        n
+    shapes = [
+        f"{n} {list(stored[n])} instead of {list(own[n].shape)}"
         for n in sorted(own.keys() & stored.keys())
         # One value is one value: the scale of type scores is a scalar in argus-tiny's file.
         if own[n].shape != stored[n] and not (own[n].numel() == math.prod(stored[n]) == 1)
     ]
-    if missing or unexpected or others:
-        shapes = [f"{n} {list(stored[n])} instead of {list(own[n].shape)}" for n in others]
+    if misfit := _misfit(missing, unexpected, shapes):
         raise CheckpointError(
-            f"the head does not fit config.json: {_named(missing)} missing, {_named(unexpected)} unexpected, "
-            f"{_named(shapes)} of another shape",
+            f"the head does not fit config.json: {misfit}",
             where=file,
             remedy="config.json and model.safetensors must come from the same run",
         )
@@ -190,6 +187,12 @@ def _read_config(file: Path, expected: str) -> dict[str, Any]:
     return value
 
 
-def _named(names: list[str]) -> str:
-    """``2 weights (a, b)``: the number, and the first names."""
-    return counted(len(names), "weight") + (f" ({listed(names, 3)})" if names else "")
+def _misfit(missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
+    """``2 weights (a, b) missing, 0 weights unexpected, …``: numbers, and the first names; empty where all fit."""
+    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    if not any(kinds.values()):
+        return ""
+    return ", ".join(
+        counted(len(names), "weight") + (f" ({listed(names, 3)})" if names else "") + f" {kind}"
+        for kind, names in kinds.items()
+    )

@@ -249,7 +249,7 @@ class ArgusForDetection(PreTrainedModel):
         )
         if object_boxes_cxcywh_norm is not None:
             terms |= self._head_terms(head, batch)
-        last = head.queries.layers[-1]
+        last = head.layers[-1]
         return DetectionOutput(
             loss_terms=terms,
             boxes_cxcywh_norm=last.boxes_cxcywh_norm,

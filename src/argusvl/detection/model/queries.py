@@ -45,14 +45,6 @@ class QueryPredictions:
         return self.boxes_raw.sigmoid()
 
 
-@dataclass
-class QueryOutputs:
-    """Predictions of every decoder layer, and of the proposal stage where there is one."""
-
-    layers: list[QueryPredictions]
-    proposals: QueryPredictions | None
-
-
 class PredictionHead(nn.Module):
     """Box offsets and objectness of query states."""
 
@@ -93,7 +85,7 @@ class LearnedQueries(nn.Module):
         assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=0.1)
 
-    def forward(self, memory: Memory) -> QueryOutputs:
+    def forward(self, memory: Memory) -> tuple[list[QueryPredictions], None]:
         """Memory of ``M`` images → predictions of each layer."""
         images = memory.raster.shape[0]
         queries = self.content.expand(images, -1, -1)
@@ -102,7 +94,7 @@ class LearnedQueries(nn.Module):
         for layer in self.layers:
             queries = layer(queries, positions, None, memory, None)
             outputs.append(self.head(self.norm(queries), None))
-        return QueryOutputs(outputs, None)
+        return outputs, None
 
 
 class ConvolutionBlock(nn.Module):
@@ -148,8 +140,8 @@ class ProposalQueries(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(config.decoder_num_layers))
         self.heads = nn.ModuleList(PredictionHead(size) for _ in range(config.decoder_num_layers))
 
-    def forward(self, memory: Memory) -> QueryOutputs:
-        """Memory of ``M`` images → predictions of each layer and of every cell."""
+    def forward(self, memory: Memory) -> tuple[list[QueryPredictions], QueryPredictions]:
+        """Memory of ``M`` images → predictions of each layer, and of every cell."""
         memory.raster = self.neck(memory.raster, memory.raster_mask)
         proposals = self._propose(memory)
         assert proposals.padding is not None
@@ -169,7 +161,7 @@ class ProposalQueries(nn.Module):
             outputs.append(prediction)
             # A layer learns to correct the box that it was given, not to steer the layers before it.
             boxes_raw = prediction.boxes_raw.detach()
-        return QueryOutputs(outputs, proposals)
+        return outputs, proposals
 
     def _propose(self, memory: Memory) -> QueryPredictions:
         centres = memory.centres.clamp(0, 1)
