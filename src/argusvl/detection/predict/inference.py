@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from argusvl.core.batch import Batch
@@ -31,7 +30,6 @@ from argusvl.detection.data.sampling.samples import (
     VisionLimits,
     join,
     load_scene,
-    prepare_image,
 )
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.detection.measure.caption_scores import TextScore
@@ -80,27 +78,6 @@ def inference_sample(
         student.turn, [t.turn for t in teachers], source=source, question=prompt
     )
     return join(conversation, student, teachers, source)
-
-
-def image_question(
-    processor: ChatProcessor,
-    limits: VisionLimits,
-    image: Image.Image,
-    teachers: Sequence[LoadedScene] = (),
-    *,
-    source: str,
-    prompt: str | None = None,
-    note: str = "",
-) -> Question:
-    """The question about one upright RGB image.
-
-    Raises:
-        DataError: The image cannot be resized to the grid, or the conversation is too long.
-    """
-    pixels, plan = prepare_image(image, limits, source)
-    student = LoadedScene((pixels,), (), (plan,))
-    sample = inference_sample(processor, student, teachers, source=source, prompt=prompt)
-    return sample, SampleMetadata((source,), (plan,), (note,))
 
 
 @dataclass(frozen=True, eq=False)

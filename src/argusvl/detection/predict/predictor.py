@@ -26,7 +26,7 @@ from argusvl.detection.data.preparing.pool import choose_cover
 from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.samples import LoadedScene, load_scene
+from argusvl.detection.data.sampling.samples import LoadedScene, load_scene, prepare_image
 from argusvl.detection.data.sampling.tokenizer import check_special_tokens
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.detection.model.modeling import ArgusForDetection
@@ -34,9 +34,10 @@ from argusvl.detection.predict.captions import CaptionChoice, possible_descripti
 from argusvl.detection.predict.checkpoint import DetectionAssets, load_teacher_pool
 from argusvl.detection.predict.inference import (
     Question,
+    SampleMetadata,
     calibrated,
     collated,
-    image_question,
+    inference_sample,
     predict_batch,
 )
 from argusvl.detection.predict.postprocessing import describe
@@ -391,7 +392,7 @@ class Predictor:
 
         Raises:
             ImageError: The image cannot be used.
-            DataError: The conversation is too long.
+            DataError: It cannot be resized to the grid, or the conversation is too long.
         """
         source = (
             str(getattr(image, "filename", "")) or "an image"
@@ -399,9 +400,10 @@ class Predictor:
             else str(image)
         )
         opened, note = open_upright(image)
-        return image_question(
-            self.processor, self.assets.limits, opened, teachers, source=source, prompt=prompt, note=note
-        )
+        pixels, plan = prepare_image(opened, self.assets.limits, source)
+        student = LoadedScene((pixels,), (), (plan,))
+        sample = inference_sample(self.processor, student, teachers, source=source, prompt=prompt)
+        return sample, SampleMetadata((source,), (plan,), (note,))
 
 
 def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
