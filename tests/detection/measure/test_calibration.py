@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from argusvl.detection.measure.reliability import CALIBRATION, reliability, writ
 
 LABELS = ("screw", "label", "fan")
 SIZE = (200, 150)
+RandomScenes = Callable[..., tuple[list[Detections], list[Truth]]]
 
 
 def matched_of(
@@ -120,30 +122,15 @@ def test_no_pair_of_scores_changes_places(calibration: Calibration, scores: list
     assert (np.diff(calibration.probabilities(distinct).astype(np.float32)) > 0).all()
 
 
-def scene(rng: np.random.Generator) -> tuple[Detections, Truth]:
-    """Objects, boxes near and far from them, several labels for a box."""
-    corners = rng.uniform(0, 100, (6, 2))
-    truth = Truth(
-        np.hstack([corners, corners + rng.uniform(15, 45, (6, 2))]), tuple(rng.choice(LABELS, 6).tolist())
-    )
-    boxes = np.vstack([truth.boxes_xyxy_px + rng.normal(0, 3, (6, 4)) for _ in range(4)])
-    boxes = np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:] - 1), boxes[:, 2:]])
-    count = len(boxes)
-    scores = rng.random(count).astype(np.float32)
-    labels = tuple(
-        np.where(rng.random(count) < 0.6, truth.descriptions * 4, rng.choice(LABELS, count)).tolist()
-    )
-    return Detections(boxes, scores, labels, scores, SIZE, queries=np.arange(count)), truth
-
-
 @pytest.mark.parametrize(
     "calibration",
     [Calibration(3.5, 3.5, 1.0, 1.0, 9, 99), Calibration(0.01, 7.0, -5.7, 0.5, 9, 99)],
     ids=["Platt", "beta"],
 )
-def test_every_figure_of_an_evaluation_is_what_it_was(calibration: Calibration) -> None:
-    rng = np.random.default_rng(3)
-    predictions, truth = zip(*(scene(rng) for _ in range(12)), strict=True)
+def test_every_figure_of_an_evaluation_is_what_it_was(
+    random_scenes: RandomScenes, calibration: Calibration
+) -> None:
+    predictions, truth = random_scenes(3, 12, LABELS)
     mapped = [calibration.apply(p) for p in predictions]
     assert any(abs(a.scores - b.scores).max() > 0.1 for a, b in zip(mapped, predictions, strict=True))
     before = evaluate_detections(predictions, truth, labels=LABELS, vocabulary="closed")
@@ -177,19 +164,17 @@ def test_a_bad_held_out_set_leaves_scores_alone(matched: MatchedPredictions, rea
     assert json.loads(written).get("ece_before") is None
 
 
-def test_images_without_objects_or_predictions_are_no_hindrance() -> None:
+def test_images_without_objects_or_predictions_are_no_hindrance(random_scenes: RandomScenes) -> None:
     rng = np.random.default_rng(0)
-    parts = []
-    for k in range(20):
-        predictions, truth = scene(rng)
-        if k % 4 == 1:
-            truth = Truth(np.zeros((0, 4)), ())
-        if k % 4 == 2:
-            predictions = Detections.empty(SIZE)
-        logits = rng.normal(size=(len(predictions), 3))
-        parts.append(MatchedPredictions.of_image(predictions, truth, logits, LABELS, "closed"))
+    predictions, truth = random_scenes(0, 20, LABELS)
+    predictions[2::4] = [Detections.empty(SIZE)] * 5
+    truth[1::4] = [Truth(np.zeros((0, 4)), ())] * 5
+    parts = [
+        MatchedPredictions.of_image(found, wanted, rng.normal(size=(len(found), 3)), LABELS, "closed")
+        for found, wanted in zip(predictions, truth, strict=True)
+    ]
     whole = MatchedPredictions.joined(parts)
-    assert (whole.num_images, whole.num_objects) == (20, 90)
+    assert (whole.num_images, whole.num_objects) == (20, sum(map(len, truth)))
     assert set(whole.images) == {k for k in range(20) if k % 4 != 2}
     assert not whole.correct[np.isin(whole.images, [1, 5, 9])].any()
     fit = fit_calibration(whole)
@@ -199,11 +184,9 @@ def test_images_without_objects_or_predictions_are_no_hindrance() -> None:
 # Which predictions are right
 
 
-def test_right_is_what_average_precision_takes_for_right() -> None:
+def test_right_is_what_average_precision_takes_for_right(random_scenes: RandomScenes) -> None:
     """With one class and one image precision and recall at the end of the list are counts of right predictions."""
-    rng = np.random.default_rng(5)
-    for _ in range(20):
-        predictions, truth = scene(rng)
+    for predictions, truth in zip(*random_scenes(5, 20, LABELS), strict=True):
         correct = correct_predictions(truth, predictions, "closed")
         for name in LABELS:
             of_class = np.array([label == name for label in predictions.labels])

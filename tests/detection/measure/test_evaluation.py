@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.measure.evaluation import Truth, claim, class_of, evaluate_detections
 
 SIZE = (200, 200)
+RandomScenes = Callable[..., tuple[list[Detections], list[Truth]]]
 
 
 def found(*entries: tuple[list[float], float, str], captions: list[str] | None = None) -> Detections:
@@ -24,31 +26,6 @@ def found(*entries: tuple[list[float], float, str], captions: list[str] | None =
 
 def truth(*objects: tuple[list[float], str]) -> Truth:
     return Truth(np.array([box for box, _ in objects]), tuple(text for _, text in objects))
-
-
-def random_case(seed: int, images: int, labels: list[str], most: int) -> tuple[list[Detections], list[Truth]]:
-    """Truth, and predictions that hit some of it with jitter, confuse some labels and invent some boxes."""
-    rng = np.random.default_rng(seed)
-    predictions, truths = [], []
-    for _ in range(images):
-        count = int(rng.integers(0, 12))
-        corners = rng.uniform(0, 150, (count, 2))
-        boxes = np.concatenate([corners, corners + rng.uniform(5, 50, (count, 2))], axis=1)
-        names = rng.choice(labels, count)
-        truths.append(Truth(boxes, tuple(str(n) for n in names)))
-        source = rng.integers(0, count, most) if count else np.zeros(0, dtype=int)
-        jittered = boxes[source] + rng.normal(0, 2, (len(source), 4))
-        invented = rng.uniform(0, 100, (10, 2))
-        boxes_found = np.concatenate([jittered, np.concatenate([invented, invented + 30], axis=1)])
-        boxes_found[:, 2:] = np.maximum(boxes_found[:, 2:], boxes_found[:, :2] + 1)
-        n = len(boxes_found)
-        guesses = np.concatenate([names[source], rng.choice(labels, 10)])
-        confused = rng.uniform(size=n) < 0.2
-        guesses[confused] = rng.choice(labels, int(confused.sum()))
-        # Scores in steps, so that there are ties.
-        scores = np.round(rng.uniform(0.01, 1, n), 2)
-        predictions.append(Detections(boxes_found, scores, tuple(guesses), scores, SIZE))  # type: ignore[arg-type]
-    return predictions, truths
 
 
 def pycocotools_figures(
@@ -101,18 +78,18 @@ def pycocotools_figures(
 
 
 @pytest.mark.parametrize(("seed", "most"), [(0, 20), (1, 20), (2, 160)])
-def test_figures_equal_pycocotools(seed: int, most: int) -> None:
+def test_figures_equal_pycocotools(random_scenes: RandomScenes, seed: int, most: int) -> None:
     labels = ["RBC", "WBC", "Platelets"]
-    predictions, truths = random_case(seed, images=25, labels=labels, most=most)
+    predictions, truths = random_scenes(seed, 25, labels, most=most)
     ours = evaluate_detections(predictions, truths, labels=labels, vocabulary="open").scalars()
     theirs = pycocotools_figures(predictions, truths, labels, limit=100)
     assert 0.05 < theirs["AP"] < 0.95
     assert {name: ours[name] for name in theirs} == pytest.approx(theirs, abs=1e-6)
 
 
-def test_more_than_100_entries_count_where_the_model_has_more_queries() -> None:
+def test_more_than_100_entries_count_where_the_model_has_more_queries(random_scenes: RandomScenes) -> None:
     labels = ["RBC", "WBC"]
-    predictions, truths = random_case(5, images=10, labels=labels, most=250)
+    predictions, truths = random_scenes(5, 10, labels, most=250)
     ours = evaluate_detections(predictions, truths, labels=labels, vocabulary="open", max_detections=300)
     theirs = pycocotools_figures(predictions, truths, labels, limit=300)
     assert ours.AP == pytest.approx(theirs["AP"], abs=1e-6)

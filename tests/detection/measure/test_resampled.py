@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,53 +13,26 @@ from argusvl.detection.measure.pairing import LabelledBox, pair_up
 from argusvl.detection.measure.resampled import average_precisions, shares
 
 LABELS = ("ace", "king", "ten")
-Pictures = list[list[LabelledBox]]
+Scenes = tuple[list[Detections], list[Truth]]
 
 
-def drawn(count: int, seed: int) -> tuple[Pictures, Pictures]:
-    random = np.random.default_rng(seed)
-    truth: Pictures = []
-    found: Pictures = []
-    for _ in range(count):
-        corners = random.uniform(0, 80, (4, 2)).round(1)
-        boxes = [(float(x), float(y), float(x) + 20, float(y) + 20) for x, y in corners]
-        truth.append([LabelledBox(box, LABELS[random.integers(3)]) for box in boxes])
-        moved = [
-            tuple(float(v) for v in np.array(box) + random.normal(0, 3)) for box in boxes for _ in range(2)
-        ]
-        found.append(
-            [
-                LabelledBox((b[0], b[1], b[2], b[3]), LABELS[random.integers(3)], float(random.random()))
-                for b in moved
-            ]
-        )
-    return truth, found
-
-
-def by_coco(truth: Pictures, found: Pictures) -> dict[str, float]:
-    detections = [
-        Detections(
-            np.array([b.box_xyxy_px for b in boxes], np.float32),
-            np.array([b.score for b in boxes], np.float32),
-            tuple(b.label for b in boxes),
-            np.ones(len(boxes), np.float32),
-            (200, 200),
-        )
-        for boxes in found
-    ]
-    wanted = [Truth(np.array([b.box_xyxy_px for b in t]), tuple(b.label for b in t)) for t in truth]
-    figures = evaluate_detections(detections, wanted, labels=LABELS, vocabulary="closed")
+def by_coco(found: list[Detections], truth: list[Truth]) -> dict[str, float]:
+    figures = evaluate_detections(found, truth, labels=LABELS, vocabulary="closed")
     return {name: one.AP50 for name, one in figures.per_class.items()}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_ap_is_cocos_and_a_weight_is_a_repetition(seed: int) -> None:
-    truth, found = drawn(12, seed)
+def test_ap_is_cocos_and_a_weight_is_a_repetition(random_scenes: Callable[..., Scenes], seed: int) -> None:
+    found, truth = random_scenes(seed, 12, LABELS, decimals=6)
     times = np.random.default_rng(seed).integers(0, 3, 12)
     repeated = [k for k, n in enumerate(times) for _ in range(n)]
-    figures = average_precisions(truth, found, np.stack([np.ones(12), times]).astype(float))
-    as_they_are = by_coco(truth, found)
-    again = by_coco([truth[k] for k in repeated], [found[k] for k in repeated])
+    wanted = [list(map(LabelledBox, map(tuple, t.boxes_xyxy_px), t.descriptions)) for t in truth]
+    predicted = [
+        list(map(LabelledBox, map(tuple, d.boxes_xyxy_px), d.labels, d.scores.tolist())) for d in found
+    ]
+    figures = average_precisions(wanted, predicted, np.stack([np.ones(12), times]).astype(float))
+    as_they_are = by_coco(found, truth)
+    again = by_coco([found[k] for k in repeated], [truth[k] for k in repeated])
     for name, values in figures.items():
         # COCO keeps scores in single precision.
         assert values[0] == pytest.approx(as_they_are[name], abs=1e-6)

@@ -1,4 +1,4 @@
-"""The head's memory: each cell knows its own patch and its own merged token; padding is marked."""
+"""The head's memory: each cell knows its own patch and its own merged token. (Of padding see test_head.)"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from argusvl.detection.model.memory import Memory, MemoryBuilder, ResidualMLPAdapter, cell_centres
+from argusvl.detection.model.memory import Memory, MemoryBuilder, ResidualMLPAdapter
 
 WIDTH = 32
 
@@ -26,14 +26,6 @@ def builder(kit: Any) -> MemoryBuilder:
     return kit.model().detection_head.memory_builder
 
 
-def test_shapes_and_masks(builder: MemoryBuilder) -> None:
-    memory, _ = build(builder)
-    assert memory.raster.shape == (2, 4, 6, WIDTH) and memory.language.shape == (2, 9, WIDTH)
-    assert memory.raster_mask[0].all() and memory.raster_mask[1].nonzero().max(0).values.tolist() == [1, 3]
-    assert memory.raster_mask[1].sum() == 8 and memory.language_mask.sum(1).tolist() == [9, 7]
-    torch.testing.assert_close(memory.valid_ratio, torch.tensor([[1.0, 1.0], [4 / 6, 2 / 4]]))
-
-
 def test_a_merged_token_reaches_the_four_cells_that_it_covers(builder: MemoryBuilder) -> None:
     memory, (rasters, image_states, prompts) = build(builder)
     image_states[0][4] += torch.randn(WIDTH)  # second row, second column of the 2 × 3 merged tokens
@@ -49,15 +41,6 @@ def test_a_patch_reaches_its_cell_and_a_prompt_no_cell(builder: MemoryBuilder) -
     changed = builder(rasters, image_states, prompts)
     assert ((memory.raster - changed.raster).abs().sum(-1) > 1e-6).nonzero().tolist() == [[1, 1, 2]]
     assert ((memory.language - changed.language).abs().sum(-1) > 1e-6).nonzero().tolist() == [[0, 7]]
-
-
-def test_positions_are_those_of_the_image_not_of_the_padded_grid(builder: MemoryBuilder) -> None:
-    memory, (rasters, image_states, prompts) = build(builder)
-    alone = builder(rasters[1:], image_states[1:], prompts[1:])
-    assert torch.equal(memory.raster_positions[1, :2, :4], alone.raster_positions[0])
-    assert torch.equal(memory.language_positions[1, :7], alone.language_positions[0])
-    merged = cell_centres(1, 2, torch.device("cpu"))
-    assert merged.tolist() == [[[0.25, 0.5], [0.75, 0.5]]]
 
 
 def test_a_new_adapter_is_its_projection() -> None:
