@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.report.classes import MAX_CONFUSION_CLASSES, class_rows, confusion_matrix
-from argusvl.detection.report.scored_curves import PrecisionCurve
 
 KINDS = {
     "screw": {"right": 6, "misdescribed": 2, "missed": 1, "shifted": 1, "false": 5},

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.pairing import LabelledBox
 from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import NO_GALLERY, Misdescribed
 from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
-from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections
 from argusvl.visual import fonts
 from argusvl.visual.report import FigureRow, ReportData, render_report

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
 from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import NO_GALLERY, Misdescribed
 from argusvl.detection.report.pictures import GalleryItem
-from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import BoxData, box_sections
 from argusvl.visual.report import FigureRow, ReportData, write_report
 

@@ -11,11 +11,10 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.detection.measure.figures import FIGURES
+from argusvl.detection.measure.figures import FIGURES, PrecisionCurve
 from argusvl.detection.measure.reliability import Bin
 from argusvl.detection.report import sections
 from argusvl.detection.report.evaluation_files import Misdescribed
-from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.run.reading import load_run as load_run_of
 from argusvl.visual.report import ReportData
 from argusvl.visual.sections import RunFolder, TaskReport

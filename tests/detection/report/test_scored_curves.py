@@ -4,14 +4,9 @@ import re
 
 import pytest
 
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.reliability import Bin, Reliability
-from argusvl.detection.report.scored_curves import (
-    MAX_CLASSES,
-    PrecisionCurve,
-    f1_chart,
-    precision_chart,
-    reliability_chart,
-)
+from argusvl.detection.report.scored_curves import MAX_CLASSES, f1_chart, precision_chart, reliability_chart
 
 
 def test_each_class_and_their_mean_have_their_area() -> None:

@@ -29,6 +29,7 @@ from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.records import Scene
 from argusvl.detection.measure.caption_scores import TextScore, chrf
 from argusvl.detection.measure.dense_captions import claim_merged, claimed_caption, dense_caption_map
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD
 
 MAX_DETECTIONS = 100
@@ -77,20 +78,6 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class PrecisionRecall:
-    """One class's precision over recall at IoU 0.50, as COCO takes it; its mean is the class's AP50.
-
-    Attributes:
-        precision: At recall 0, 0.01, … 1: the best that is reached with at least this recall; 0 where it is not
-            reached.
-        scores: The threshold that gives it; 0 where it is not reached.
-    """
-
-    precision: tuple[float, ...]
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """What ``argus eval`` reports. A figure that the data cannot give is ``nan`` (``null`` in JSON).
 
@@ -126,7 +113,7 @@ class Figures:
     images: int
     objects: int
     per_class: Mapping[str, ClassFigures]
-    precision_recall: Mapping[str, PrecisionRecall] = field(default_factory=dict, repr=False, compare=False)
+    precision_recall: Mapping[str, PrecisionCurve] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``nan`` becomes ``None``."""
@@ -326,10 +313,10 @@ class _Coco:
         chosen = self._precision if category is None else self._precision[:, :, [category]]
         return _mean(chosen if iou is None else chosen[np.isclose(self._thresholds, iou)])
 
-    def curve(self, category: int) -> PrecisionRecall:
+    def curve(self, category: int) -> PrecisionCurve:
         """Precision over recall at IoU 0.50."""
         precision, scores = self._precision[0, :, category], self._scores[0, :, category]
-        return PrecisionRecall(tuple(precision.tolist()), tuple(scores.tolist()))
+        return PrecisionCurve(tuple(precision.tolist()), tuple(scores.tolist()))
 
     def ar100(self) -> float:
         """Mean recall over IoU thresholds and classes."""

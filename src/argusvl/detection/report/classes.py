@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.pairing import KINDS, Kind
-from argusvl.detection.report.scored_curves import PrecisionCurve
 
 MAX_CONFUSION_CLASSES = 24
 """A larger matrix cannot be read; the list of wrong descriptions can."""

@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field
 
 from argusvl.core.errors import DataError
 from argusvl.core.schemas import Count, Number, Share, checked
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.pairing import Kind, LabelledBox
 from argusvl.detection.measure.reliability import CALIBRATION, Reliability, ReliabilityFile
 from argusvl.detection.report.pictures import GalleryItem
-from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import read_object
 
 GALLERY = "gallery.json"

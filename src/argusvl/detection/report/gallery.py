@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,6 @@ from argusvl.detection.report.evaluation_files import (
     Reason,
     TruthBox,
 )
-from argusvl.detection.report.scored_curves import PrecisionCurve
 
 Name = TypeVar("Name", bound=str)
 
@@ -106,7 +106,8 @@ def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> Pre
     """
     f1 = _f1_over_thresholds(evaluation, vocabulary)
     classes = {
-        name: PrecisionCurve(
+        name: replace(
+            curve,
             precision=[round(p, 4) for p in curve.precision],
             scores=[round(s, 4) for s in curve.scores],
             f1=f1[name],

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
-
-from argusvl.core.schemas import Share
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.visual.curves import Chart, make_chart
 from argusvl.visual.plots import NUM_COLOURS, Series
 
 MAX_CLASSES = 3 * NUM_COLOURS
 """As many lines as there are colours and dashes."""
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionCurve:
-    """One class's precision at recall 0, 0.01, … 1, the score that gives each, and F1 at thresholds 0, 0.01, … 1."""
-
-    precision: Annotated[Sequence[Share], Field(min_length=1)]
-    scores: Sequence[Share]
-    f1: Sequence[Share] = ()
-
-    def best(self) -> tuple[float, float] | None:
-        """The greatest F1 and its threshold; ``None`` where nothing was found, or F1 was not measured."""
-        greatest = max(self.f1, default=0.0)
-        return (greatest, list(self.f1).index(greatest) / max(len(self.f1) - 1, 1)) if greatest else None
 
 
 def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:

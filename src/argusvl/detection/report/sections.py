@@ -15,6 +15,7 @@ from markupsafe import Markup
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
 from argusvl.core.strict_json import finite_number
+from argusvl.detection.measure.figures import PrecisionCurve
 from argusvl.detection.measure.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
@@ -25,12 +26,7 @@ from argusvl.detection.report.evaluation_files import (
     load_precision_recall,
 )
 from argusvl.detection.report.pictures import GalleryItem, Picture, gallery_data, make_pictures, source_of
-from argusvl.detection.report.scored_curves import (
-    PrecisionCurve,
-    f1_chart,
-    precision_chart,
-    reliability_chart,
-)
+from argusvl.detection.report.scored_curves import f1_chart, precision_chart, reliability_chart
 from argusvl.run.layout import SUMMARY_FILE
 from argusvl.visual.json_files import bad_value
 from argusvl.visual.page import page_environment
