@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from transformers import Qwen2_5_VLConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
@@ -88,6 +89,13 @@ class Kit:
             "teachers' images only": [self.sample(self.scene(4, objects=0), one), text],
             "text alone": [text, text],
         }[name]
+
+    @staticmethod
+    def gradients(model: ArgusForDetection, loss_terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of each parameter that has one, after a backward pass from the terms' sum."""
+        model.zero_grad()
+        torch.stack([term.float() for term in loss_terms.values()]).sum().backward()
+        return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     @staticmethod
     def stock(batch: dict[str, Any]) -> dict[str, Any]:

@@ -23,18 +23,12 @@ def logits_and_terms(model: Any, batch: dict[str, Any]) -> tuple[Tensor, Any]:
     return model.qwen.lm_head(hidden[0]), output
 
 
-def gradients(model: Any, loss_terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    model.zero_grad()
-    sum(loss_terms.values()).backward()
-    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-
-
 @pytest.mark.parametrize("queries", ["proposals", "learned"])
 def test_packed_and_padded_are_equal(kit: Any, queries: str, mixture: Any) -> None:
     model, (_, samples) = kit.model(queries), mixture
     padded, packed = kit.collate(*samples), kit.collate(*samples, kind="packed")
     expected_logits, expected = logits_and_terms(model, padded)
-    expected_gradients = gradients(model, expected.loss_terms)
+    expected_gradients = kit.gradients(model, expected.loss_terms)
     logits, output = logits_and_terms(model, packed)
     real = padded["attention_mask"].bool()
     torch.testing.assert_close(logits[0], expected_logits[real], rtol=1e-4, atol=1e-5)
@@ -44,7 +38,7 @@ def test_packed_and_padded_are_equal(kit: Any, queries: str, mixture: Any) -> No
     if expected.boxes_raw is not None:
         torch.testing.assert_close(output.boxes_raw, expected.boxes_raw, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(output.type_logits, expected.type_logits, rtol=1e-4, atol=1e-4)
-    found = gradients(model, output.loss_terms)
+    found = kit.gradients(model, output.loss_terms)
     assert set(found) == set(expected_gradients)
     for parameter, gradient in expected_gradients.items():
         scale = float(gradient.abs().max()) or 1.0

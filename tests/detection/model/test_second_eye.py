@@ -28,12 +28,6 @@ def said(model: Any, batch: dict[str, Any]) -> Tensor:
     )
 
 
-def gradients(model: Any, batch: dict[str, Any]) -> dict[str, Tensor]:
-    model.zero_grad()
-    sum(model(**batch).loss_terms.values()).backward()
-    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-
-
 def eye(seed: int = 0) -> SecondEye:
     torch.manual_seed(seed)
     made = SecondEye(ArgusDetectionConfig(hidden_size=16, second_eye=NAME))
@@ -84,7 +78,7 @@ def test_an_eye_changes_what_is_said_and_learns(kit: Any) -> None:
     before = said(kit.model(), batch)
     model = seeing(kit.model())
     assert (before - said(model, batch)).abs().max() > 1e-2
-    found = gradients(model, batch)
+    found = kit.gradients(model, model(**batch).loss_terms)
     inside = {n: g for n, g in found.items() if ".eye" in n}
     assert all(g.abs().sum() > 0 for n, g in inside.items() if not n.endswith("bias")), inside.keys()
     network = [n for n in inside if ".network." in n]
@@ -157,18 +151,18 @@ def test_packed_and_padded_are_equal(kit: Any) -> None:
     model = seeing(kit.model())
     padded, packed = batch_of(kit), batch_of(kit, kind="packed")
     torch.testing.assert_close(said(model, packed), said(model, padded), rtol=1e-4, atol=1e-4)
-    wanted = gradients(model, padded)
-    for name, gradient in gradients(model, packed).items():
+    wanted = kit.gradients(model, model(**padded).loss_terms)
+    for name, gradient in kit.gradients(model, model(**packed).loss_terms).items():
         scale = float(wanted[name].abs().max()) or 1.0
         assert float((gradient - wanted[name]).abs().max()) <= 1e-3 * scale, name
 
 
 def test_a_batch_without_a_picture_has_the_same_gradients_to_share(kit: Any) -> None:
     model = seeing(kit.model())
-    names = set(gradients(model, batch_of(kit)))
+    names = set(kit.gradients(model, model(**batch_of(kit)).loss_terms))
     text = kit.collate(kit.sample(kit.scene(3)))
     assert "pixel_values" not in text or text["pixel_values"] is None
-    assert set(gradients(model, text)) == names
+    assert set(kit.gradients(model, model(**text).loss_terms)) == names
 
 
 def test_half_precision_sees_much_the_same(kit: Any) -> None:

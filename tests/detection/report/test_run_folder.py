@@ -80,6 +80,7 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     found = {"bbox_2d": [1, 2, 9, 9], "label": "螺丝", "score": 0.5, "label_score": 0.7}
     truth = {"bbox_2d": [1, 2, 9, 8.5], "desc": "螺丝/a", "label": "螺丝"}
     picture = {"image": "a.jpg", "truth": [truth], "predictions": [found]}
+    said = "1 of 12 pictures (the 1 with the most errors, and 0 spread evenly over the others)"
     write(
         run / "gallery.json",
         gallery(picture, images_total=12)
@@ -101,6 +102,7 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
         ("caption_exact", None, None),
     ]
     assert data.facts == {"train_seconds": 12.5, "images evaluated": 12}
+    assert said in data.sections[1].html
     shown = boxes(run)
     assert shown.per_class == {"螺丝": {"AP50": 0.9, "AP": None}}
     (item,) = shown.items
@@ -198,15 +200,6 @@ def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
         data = boxes(tmp_path)
         assert set(data.calibration) == names
         assert data.calibration_note == "val.jsonl"
-
-
-def test_how_the_pictures_were_chosen_is_said(tmp_path: Path) -> None:
-    images = [{"image": f"{k}.jpg", "chosen": "errors" if k < 2 else "spread"} for k in range(3)]
-    write(tmp_path / "gallery.json", gallery(*images, images_total=9))
-    for image in images:
-        Image.new("RGB", (40, 30)).save(tmp_path / image["image"])
-    chosen = "3 of 9 pictures (the 2 with the most errors, and 1 spread evenly over the others)"
-    assert chosen in load_run(tmp_path).sections[-1].html
 
 
 def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
