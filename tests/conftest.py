@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import hypothesis
@@ -155,6 +156,44 @@ def quiet_logging() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a call of the command has said."""
+
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The values of a stdout of JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def argus(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, quiet_logging: None
+) -> Callable[..., Said]:
+    """Calls ``argus`` here and now: the exit code is ``code``, and of a user's mistake no traceback is shown."""
+    from argusvl.cli.main import run
+
+    monkeypatch.setenv("COLUMNS", "500")  # where lines are broken depends on the length of temporary names
+
+    def call(*words: object, code: int = 0) -> Said:
+        capsys.readouterr()
+        ended = run([str(word) for word in words])
+        said = Said(*capsys.readouterr())
+        assert ended == code, said.err
+        assert code != 2 or "--debug" in words or "Traceback" not in said.err
+        return said
+
+    return call
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from argusvl.cli.main import run
 
 
 @pytest.fixture
@@ -26,12 +24,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_each_line_says_why_and_what_cannot_be_read_is_named(
-    photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_line_says_why_and_what_cannot_be_read_is_named(argus: Any, photos: Path) -> None:
     listed = photos.parent / "next.txt"
-    assert run(["data", "next", "argus-tiny", str(photos), "--count", "3", "--out", str(listed)]) == 1
-    shown = capsys.readouterr()
+    shown = argus("data", "next", "argus-tiny", photos, "--count", "3", "--out", listed, code=1)
     rows = [line.split("\t") for line in shown.out.splitlines()]
     assert len(rows) == 3 and len({path for path, _ in rows}) == 3
     assert all("corrections expected" in why for _, why in rows)
@@ -40,24 +35,18 @@ def test_each_line_says_why_and_what_cannot_be_read_is_named(
     assert "broken.jpg" in shown.err
 
 
-def test_what_is_labelled_is_left_out_also_as_a_smaller_copy(
-    photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_labelled_is_left_out_also_as_a_smaller_copy(argus: Any, photos: Path) -> None:
     (photos / "broken.jpg").unlink()
     labelled = photos.parent / "labelled"
     labelled.mkdir()
     with Image.open(photos / "a.png") as picture:
         picture.resize((56, 42)).save(labelled / "small.jpg", quality=95)
     (labelled / "train.jsonl").write_text('{"images": ["small.jpg"], "objects": []}\n', "utf-8")
-    words = ["data", "next", "argus-tiny", str(photos), "--count", "9", "--json"]
-    assert run([*words, "--labelled", str(labelled / "train.jsonl")]) == 0
-    chosen = json.loads(capsys.readouterr().out)
+    words = ["data", "next", "argus-tiny", photos, "--count", "9", "--json"]
+    chosen = argus(*words, "--labelled", labelled / "train.jsonl").json
     assert sorted(Path(one["image"]).name for one in chosen) == ["b.png", "c.png", "d.png"]
     assert all(one["distance"] > 0 and one["expected_corrections"] >= 0 for one in chosen)
 
 
-def test_a_folder_without_photographs_is_the_users_mistake(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["data", "next", "argus-tiny", str(tmp_path), "--count", "3"]) == 2
-    assert "holds no photographs" in capsys.readouterr().err
+def test_a_folder_without_photographs_is_the_users_mistake(argus: Any, tmp_path: Path) -> None:
+    assert "holds no photographs" in argus("data", "next", "argus-tiny", tmp_path, "--count", "3", code=2).err

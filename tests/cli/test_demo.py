@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,21 +18,18 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_folder_that_is_no_demo_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_demo_stays(argus: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years", encoding="utf-8")
-    assert run(["demo", "--out", "mine", "--overwrite"]) == 2
-    assert "mine: is there already, and is no demo" in capsys.readouterr().err
+    said = argus("demo", "--out", "mine", "--overwrite", code=2).err
+    assert "mine: is there already, and is no demo" in said
     assert (tmp_path / "mine" / "thesis.txt").read_text("utf-8") == "years"
 
 
-def test_an_earlier_demo_is_replaced_only_when_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_earlier_demo_is_replaced_only_when_asked(argus: Any, tmp_path: Path) -> None:
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     (tmp_path / "runs" / "demo" / "demo.yaml").write_text("", encoding="utf-8")
-    assert run(["demo"]) == 2
-    assert "add --overwrite" in capsys.readouterr().err
+    assert "add --overwrite" in argus("demo", code=2).err
 
 
 def test_its_configuration_is_of_its_folder_and_a_command_that_fails_ends_it(

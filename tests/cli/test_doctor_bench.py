@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from argusvl.cli.main import run
 
-
-def test_a_case_is_measured_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_case_is_measured_and_told(argus: Any) -> None:
     arguments = ["--only-others", "--with", "none", "--case", "wrong-sign-mlp", "--json"]
-    assert run(["doctor", "bench", *arguments]) == 0
-    output = capsys.readouterr()
-    result = json.loads(output.out)
+    output = argus("doctor", "bench", *arguments)
+    result = output.json
     assert result["suite"] == "dev"
     assert result["detectors"]["none"]["summary"]["detected"][:2] == [0, 1]
     assert result["detectors"]["none"]["faults"][0]["case"] == "wrong-sign-mlp/11"
@@ -35,18 +32,13 @@ def test_a_case_is_measured_and_told(capsys: pytest.CaptureFixture[str]) -> None
         (["--case", "wrong-sing-mlp"], "did you mean 'wrong-sign-mlp'"),
     ],
 )
-def test_what_is_not_there_is_refused(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["doctor", "bench", *arguments]) == 2
-    assert said in capsys.readouterr().err
+def test_what_is_not_there_is_refused(argus: Any, arguments: list[str], said: str) -> None:
+    assert said in argus("doctor", "bench", *arguments, code=2).err
 
 
-def test_without_the_folder_of_a_clone_it_says_where_the_benchmark_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["doctor", "bench", "--folder", str(tmp_path)]) == 2
-    assert f"{tmp_path}: the doctor's benchmark is not here" in capsys.readouterr().err
+def test_without_the_folder_of_a_clone_it_says_where_the_benchmark_is(argus: Any, tmp_path: Path) -> None:
+    said = argus("doctor", "bench", "--folder", tmp_path, code=2).err
+    assert f"{tmp_path}: the doctor's benchmark is not here" in said
 
 
 def test_an_interrupted_benchmark_says_so_in_a_line_and_leaves_no_process(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from test_watching import STEPS, CarefulTask
 from toy_task import toy_config, train
 
-from argusvl.cli.main import run
 from argusvl.run.events import append_event
 from argusvl.training.preflight import CheckResult, preflight
 from argusvl.training.protocol import ParameterGroup
@@ -65,48 +63,35 @@ def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
     assert answers["first loss"].findings[0].slug == "non-finite-loss"
 
 
-def test_watch_shows_what_a_run_has_found_and_ends_with_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_watch_shows_what_a_run_has_found_and_ends_with_it(argus: Any, tmp_path: Path) -> None:
     train(CarefulTask(groups=FAST), tmp_path / "run", **STEPS)
-    capsys.readouterr()
-    assert run(["doctor", "watch", str(tmp_path / "run")]) == 1
-    assert "learning-rate-too-high" in capsys.readouterr().out
-    assert run(["doctor", "watch", str(tmp_path / "run"), "--json"]) == 1
-    shown = json.loads(capsys.readouterr().out)["findings"]
+    assert "learning-rate-too-high" in argus("doctor", "watch", tmp_path / "run", code=1).out
+    shown = argus("doctor", "watch", tmp_path / "run", "--json", code=1).json["findings"]
     assert shown[0]["id"] == "N-408" and shown[0]["group"] == "body"
 
 
-def test_watch_takes_a_run_that_has_hardly_begun_and_refuses_what_is_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_watch_takes_a_run_that_has_hardly_begun_and_refuses_what_is_none(argus: Any, tmp_path: Path) -> None:
     append_event(tmp_path / "young", 0, "started", max_steps=3, processes=1)
     with (tmp_path / "young" / "events.jsonl").open("a") as stream:
         stream.write('{"event": "found", "find')  # half a line
-    assert run(["doctor", "watch", str(tmp_path / "young"), "--once"]) == 0
+    argus("doctor", "watch", tmp_path / "young", "--once")
     (tmp_path / "empty").mkdir()
-    assert run(["doctor", "watch", str(tmp_path / "empty")]) == 2
-    assert "output_dir" in capsys.readouterr().err
+    assert "output_dir" in argus("doctor", "watch", tmp_path / "empty", code=2).err
     (tmp_path / "young" / "events.jsonl").write_bytes(b"\x00\xff\n" * 40)
-    assert run(["doctor", "watch", str(tmp_path / "young"), "--once"]) == 2
-    assert "no line of it can be read" in capsys.readouterr().err
+    assert "no line of it can be read" in argus("doctor", "watch", tmp_path / "young", "--once", code=2).err
 
 
 @pytest.mark.parametrize("expression", [" + ".join(["x"] * 20_000), "-" * 20_000 + "1", "(" * 20_000])
-def test_a_script_without_end_is_refused(
-    expression: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_script_without_end_is_refused(argus: Any, expression: str, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(f"y = {expression}\n", encoding="utf-8")
-    assert run(["doctor", "check", str(script)]) == 2
-    said = capsys.readouterr().err
-    assert str(script) in said and "What to do" in said and "Traceback" not in said
+    said = argus("doctor", "check", script, code=2).err
+    assert str(script) in said and "What to do" in said
 
 
-def test_new_prints_an_entry_with_a_free_id(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["doctor", "new", "tokens-shifted"]) == 0
-    assert 'slug = "tokens-shifted"' in capsys.readouterr().out
-    assert run(["doctor", "new", "mode-collapse"]) == 2
+def test_new_prints_an_entry_with_a_free_id(argus: Any) -> None:
+    assert 'slug = "tokens-shifted"' in argus("doctor", "new", "tokens-shifted").out
+    argus("doctor", "new", "mode-collapse", code=2)
 
 
 SCRIPT = """import torch.nn.functional as F
@@ -120,21 +105,16 @@ def fit(model, loader):
 """
 
 
-def test_a_script_is_read_and_what_mends_it_is_printed_as_a_diff(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_script_is_read_and_what_mends_it_is_printed_as_a_diff(argus: Any, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    assert run(["doctor", "check", str(script)]) == 1
-    shown = capsys.readouterr()
+    shown = argus("doctor", "check", script, code=1)
     assert "missing-zero-grad" in shown.out and shown.err == "2 findings\n"
-    assert run(["doctor", "check", str(script), "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)["findings"]
+    found = argus("doctor", "check", script, "--json", code=1).json["findings"]
     assert {one["kind"] for one in found} >= {"missing-zero-grad"} and len(found) == 2
-    assert run(["doctor", "check", str(script), "--diff"]) == 1
-    shown = capsys.readouterr()
+    shown = argus("doctor", "check", script, "--diff", code=1)
     assert "+        optimizer.zero_grad()" in shown.out
     assert "cross_entropy" not in shown.out.replace("         loss = -F.cross_entropy(model(x), y)\n", "")
     assert "N-410" in shown.err and "N-401" in shown.err
     assert script.read_text(encoding="utf-8") == SCRIPT
-    assert run(["doctor", "check", str(script), "--diff", "--json"]) == 2
+    argus("doctor", "check", script, "--diff", "--json", code=2)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import peft
 import pytest
@@ -15,12 +16,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from argusvl.cli.main import run
 from argusvl.detection.model import modeling
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict import Predictor
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 Adapt = Callable[..., Path]
 LORA = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}
@@ -80,10 +78,10 @@ def stock(folder: Path) -> Qwen2_5_VLForConditionalGeneration:
 
 
 def test_a_checkpoint_becomes_a_plain_qwen_that_ours_loads_too(
-    trained: Path, scenes: Path, tmp_path: Path
+    argus: Any, trained: Path, scenes: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert run(["export", str(trained), str(out)]) == 0
+    argus("export", trained, out)
     ours = ArgusForDetection.from_pretrained(trained)
     assert torch.equal(spoken(stock(out)), spoken(ours.qwen))
     assert type(AutoConfig.from_pretrained(out)).__name__ == "Qwen2_5_VLConfig"
@@ -106,10 +104,10 @@ def test_a_checkpoint_becomes_a_plain_qwen_that_ours_loads_too(
     ids=["lora", "dora", "vera"],
 )
 def test_a_merged_adapter_is_a_plain_qwen(
-    method: str, options: dict[str, Any], adapt: Adapt, scenes: Path, tmp_path: Path
+    argus: Any, method: str, options: dict[str, Any], adapt: Adapt, scenes: Path, tmp_path: Path
 ) -> None:
     adapted, out = adapt(method, options), tmp_path / "out"
-    assert run(["export", str(adapted), str(out), "--merge"]) == 0
+    argus("export", adapted, out, "--merge")
     assert not (out / "adapter_config.json").exists()
     before = ArgusForDetection.from_pretrained(adapted)
     assert (spoken(stock(out)) - spoken(before.qwen)).abs().max() <= 1e-5
@@ -120,28 +118,27 @@ def test_a_merged_adapter_is_a_plain_qwen(
 
 
 def test_an_adapter_is_exported_as_pefts_folder(
-    adapt: Adapt, trained: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, adapt: Adapt, trained: Path, scenes: Path, tmp_path: Path
 ) -> None:
     adapted, out = adapt(), tmp_path / "out"
-    assert run(["export", str(adapted), str(out)]) == 0
-    assert "an adapter" in capsys.readouterr().err
+    assert "an adapter" in argus("export", adapted, out).err
     loaded = peft.PeftModel.from_pretrained(stock(trained / "qwen"), out)
     assert (spoken(loaded) - spoken(ArgusForDetection.from_pretrained(adapted).qwen)).abs().max() <= 1e-5
     assert not (out / "model.safetensors").exists()
     one, other = detected(adapted, scenes), detected(out, scenes)
     assert (one.boxes_xyxy_px == other.boxes_xyxy_px).all()
-    assert run(["export", str(out), str(tmp_path / "merged"), "--merge"]) == 0
+    argus("export", out, tmp_path / "merged", "--merge")
     assert (spoken(stock(tmp_path / "merged")) - spoken(loaded)).abs().max() <= 1e-5
 
 
 def test_a_merged_adapter_of_a_half_precision_base_is_rounded_once(
-    trained: Path, adapt: Adapt, tmp_path: Path
+    argus: Any, trained: Path, adapt: Adapt, tmp_path: Path
 ) -> None:
     base, out = trained / "qwen", tmp_path / "out"
     half = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.bfloat16)
     half.save_pretrained(base)
     adapted = adapt()
-    assert run(["export", str(adapted), str(out), "--merge"]) == 0
+    argus("export", adapted, out, "--merge")
     exact = ArgusForDetection.from_pretrained(adapted, dtype=torch.float32)
     exact.merge_adapter()
     name = "model.language_model.layers.0.self_attn.q_proj.weight"
@@ -151,42 +148,35 @@ def test_a_merged_adapter_of_a_half_precision_base_is_rounded_once(
 
 
 def test_a_base_that_was_moved_is_given_and_the_type_of_the_weights_chosen(
-    adapt: Adapt, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, adapt: Adapt, trained: Path, tmp_path: Path
 ) -> None:
     adapted, moved, out = adapt(), tmp_path / "moved", tmp_path / "out"
     trained.rename(moved)
-    assert run(["export", str(adapted), str(out), "--merge"]) == 2
-    assert f"none at {trained / 'qwen'}" in capsys.readouterr().err and not out.exists()
-    words = ["--merge", "--base", str(moved), "--dtype", "bfloat16"]
-    assert run(["export", str(adapted), str(out), *words]) == 0
+    said = argus("export", adapted, out, "--merge", code=2).err
+    assert f"none at {trained / 'qwen'}" in said and not out.exists()
+    argus("export", adapted, out, "--merge", "--base", moved, "--dtype", "bfloat16")
     assert {t.dtype for t in load_file(out / "model.safetensors").values()} == {torch.bfloat16}
     assert json.loads((out / "config.json").read_text("utf-8"))["dtype"] == "bfloat16"
     assert stock(out).dtype == torch.bfloat16
 
 
-def test_what_is_there_is_not_overwritten(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_there_is_not_overwritten(argus: Any, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine", encoding="utf-8")
-    assert run(["export", str(trained), str(out)]) == 2
-    assert "is there already, and not empty" in capsys.readouterr().err
+    assert "is there already, and not empty" in argus("export", trained, out, code=2).err
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     (out / "mine.txt").unlink()
-    assert run(["export", str(trained), str(out)]) == 0
+    argus("export", trained, out)
 
 
 def test_a_failed_export_leaves_nothing(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    argus: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: Any, **kwargs: Any) -> None:
-        raise OSError(28, "No space left on device")
-
+    full = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(modeling, "save_file", full)
     before = sorted(tmp_path.iterdir())
-    assert run(["export", str(trained), str(tmp_path / "out")]) == 2
-    assert "No space left" in capsys.readouterr().err
+    assert "No space left" in argus("export", trained, tmp_path / "out", code=2).err
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -195,25 +185,19 @@ def test_a_failed_export_leaves_nothing(
     [(["--base", "somewhere"], "has no adapter, and so no base"), (["--dtype", "float8"], "float8")],
 )
 def test_options_that_cannot_be_are_refused(
-    options: list[str], message: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, options: list[str], message: str, trained: Path, tmp_path: Path
 ) -> None:
-    assert run(["export", str(trained), str(tmp_path / "out"), *options]) == 2
-    assert message in capsys.readouterr().err
+    assert message in argus("export", trained, tmp_path / "out", *options, code=2).err
 
 
-def test_an_adapter_that_cannot_be_merged_says_so(
-    adapt: Adapt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_adapter_that_cannot_be_merged_says_so(argus: Any, adapt: Adapt, tmp_path: Path) -> None:
     adapted = adapt("lily", {"r": 4})
-    assert run(["export", str(adapted), str(tmp_path / "out"), "--merge"]) == 2
-    assert "PEFT cannot merge this adapter, of method lily" in capsys.readouterr().err
-    assert run(["export", str(adapted), str(tmp_path / "out"), "--dtype", "bfloat16"]) == 2
-    assert "weights stay as they are" in capsys.readouterr().err
-    assert run(["export", str(adapted), str(tmp_path / "out")]) == 0
+    said = argus("export", adapted, tmp_path / "out", "--merge", code=2).err
+    assert "PEFT cannot merge this adapter, of method lily" in said
+    said = argus("export", adapted, tmp_path / "out", "--dtype", "bfloat16", code=2).err
+    assert "weights stay as they are" in said
+    argus("export", adapted, tmp_path / "out")
 
 
-def test_what_is_no_checkpoint_is_named(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["export", str(tiny_checkpoint / "qwen"), str(tmp_path / "out")]) == 2
-    assert "no checkpoint" in capsys.readouterr().err
+def test_what_is_no_checkpoint_is_named(argus: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert "no checkpoint" in argus("export", tiny_checkpoint / "qwen", tmp_path / "out", code=2).err

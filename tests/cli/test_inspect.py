@@ -3,14 +3,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from argusvl.cli.main import run
 from argusvl.config.loading import to_yaml
 from argusvl.tasks import load_run_config
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 CONFIG = Path(__file__).parents[2] / "configs" / "bbu_room.yaml"
 
@@ -18,13 +16,8 @@ CONFIG = Path(__file__).parents[2] / "configs" / "bbu_room.yaml"
 @pytest.fixture
 def config_file(scenes: Path, tmp_path: Path) -> Path:
     """A run on the drawn scenes, each with a teacher out of the same file."""
-    overrides = [
-        f"train={scenes}",
-        "val=null",
-        f"teacher_pool={scenes}",
-        "teacher_ratio=1.0",
-        "num_teachers=1",
-    ]
+    own = [f"train={scenes}", "val=null", f"teacher_pool={scenes}"]
+    overrides = [*own, "teacher_ratio=1.0", "num_teachers=1"]
     path = tmp_path / "run.yaml"
     path.write_text(to_yaml(load_run_config(CONFIG, overrides)), encoding="utf-8")
     return path
@@ -41,14 +34,8 @@ def trained_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_tokens_of_a_checkpoint_as_json(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert (
-        run(["inspect", "tokens", str(scenes), "--model", str(tiny_checkpoint), "--index", "1", "--json"])
-        == 0
-    )
-    result = json.loads(capsys.readouterr().out)
+def test_tokens_of_a_checkpoint_as_json(argus: Any, tiny_checkpoint: Path, scenes: Path) -> None:
+    result = argus("inspect", "tokens", scenes, "--model", tiny_checkpoint, "--index", "1", "--json").json
     assert (result["records"], result["model_max_length"], result["too_long"]) == (5, 1024, 0)
     record = result["record"]
     assert record["source"].endswith("val.jsonl:2")
@@ -59,57 +46,45 @@ def test_tokens_of_a_checkpoint_as_json(
 
 
 def test_tokens_for_people_show_the_table_and_the_text(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, scenes: Path
 ) -> None:
-    assert run(["inspect", "tokens", str(scenes), "--model", str(tiny_checkpoint), "--index=-2"]) == 0
-    output = capsys.readouterr()
+    output = argus("inspect", "tokens", scenes, "--model", tiny_checkpoint, "--index=-2")
     assert output.out == ""
-    for text in (
-        "student answer",
-        "conversation",
-        "Longest",
-        "5 records, 0 of them",
-        "val.jsonl:4",
-        "<|im_start|>user",
-    ):
+    for text in ("student answer", "conversation", "Longest", "5 records, 0 of them", "val.jsonl:4"):
         assert text in output.err
+    assert "<|im_start|>user" in output.err
     assert "<|image_pad|>×" in output.err
     assert "<|image_pad|><|image_pad|>" not in output.err
 
 
-def test_tokens_by_a_configuration_show_its_teachers(
-    config_file: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["inspect", "tokens", str(scenes), "--config", str(config_file), "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+def test_tokens_by_a_configuration_show_its_teachers(argus: Any, config_file: Path, scenes: Path) -> None:
+    result = argus("inspect", "tokens", scenes, "--config", config_file, "--json").json
     assert (result["with_teachers"], result["model_max_length"]) == (5, 2048)
     assert any(p["part"] == "teacher answer" for p in result["record"]["parts"])
 
 
 def test_tokens_of_a_plain_hub_folder_use_its_own_limits(
-    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, scenes: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "hub"
     shutil.copytree(tiny_checkpoint / "qwen", folder)
-    ask = ["inspect", "tokens", str(scenes), "--model", str(folder), "--json"]
-    assert run(ask) == 2
-    assert "preprocessor_config.json" in capsys.readouterr().err
+    ask = ["inspect", "tokens", scenes, "--model", folder, "--json"]
+    assert "preprocessor_config.json" in argus(*ask, code=2).err
     (folder / "preprocessor_config.json").write_text('{"min_pixels": 3136, "max_pixels": 7000}')
-    assert run(ask) == 0
-    result = json.loads(capsys.readouterr().out)
+    result = argus(*ask).json
     assert result["model_max_length"] == 2048
     assert next(p for p in result["parts"] if p["part"] == "student image")["least"] <= 7000 // 784
 
 
 def test_records_longer_than_the_limit_are_counted_not_refused(
-    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, scenes: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "short"
     shutil.copytree(tiny_checkpoint, folder)
     assets = json.loads((folder / "argus.json").read_text("utf-8")) | {"model_max_length": 10}
     (folder / "argus.json").write_text(json.dumps(assets))
-    assert run(["inspect", "tokens", str(scenes), "--model", str(folder), "--max-examples", "3"]) == 0
-    assert "3 records are longer than model_max_length, 10" in capsys.readouterr().err
+    said = argus("inspect", "tokens", scenes, "--model", folder, "--max-examples", "3").err
+    assert "3 records are longer than model_max_length, 10" in said
 
 
 @pytest.mark.parametrize(
@@ -123,37 +98,26 @@ def test_records_longer_than_the_limit_are_counted_not_refused(
     ],
 )
 def test_a_users_mistake_is_named_and_ends_with_2(
-    tiny_checkpoint: Path,
-    scenes: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    argus: Any, tiny_checkpoint: Path, scenes: Path, arguments: list[str], message: str
 ) -> None:
-    places = {"SCENES": str(scenes), "CHECKPOINT": str(tiny_checkpoint)}
-    assert run(["inspect", "tokens", *(places.get(a, a) for a in arguments)]) == 2
-    assert message in capsys.readouterr().err
+    places = {"SCENES": scenes, "CHECKPOINT": tiny_checkpoint}
+    assert message in argus("inspect", "tokens", *(places.get(a, a) for a in arguments), code=2).err
 
 
-def test_params_put_every_parameter_into_one_group(
-    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["inspect", "params", str(trained_checkpoint), "--json"]) == 0
-    rows = {row["group"]: row for row in json.loads(capsys.readouterr().out)}
+def test_params_put_every_parameter_into_one_group(argus: Any, trained_checkpoint: Path) -> None:
+    rows = {row["group"]: row for row in argus("inspect", "params", trained_checkpoint, "--json").json}
     assert set(rows) == {"vision", "merger", "llm", "detection", "adapter"}
     assert (rows["vision"]["trainable"], rows["vision"]["learning_rate"]) == (0, 0)
     assert rows["llm"]["learning_rate"] == 0.5
     assert all(".merger." in name for name in rows["merger"]["examples"])
     assert all("adapter" in name for name in rows["adapter"]["examples"])
-    assert run(["inspect", "params", str(trained_checkpoint)]) == 0
-    output = capsys.readouterr()
+    output = argus("inspect", "params", trained_checkpoint)
     assert output.out == ""
     for text in ("vision", "frozen", "adapter", "all"):
         assert text in output.err
 
 
-def test_a_checkpoint_of_another_version_is_read(
-    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_of_another_version_is_read(argus: Any, trained_checkpoint: Path) -> None:
     """Its stored configuration lacks keys that today's schema asks for, and has one that it does not know."""
     file = trained_checkpoint / "argus.json"
     assets = json.loads(file.read_text("utf-8"))
@@ -162,37 +126,19 @@ def test_a_checkpoint_of_another_version_is_read(
     rates = assets["config"]["training"]
     rates["of_yesterday"] = rates.pop("warmup_ratio")
     file.write_text(json.dumps(assets), encoding="utf-8")
-    assert run(["inspect", "params", str(trained_checkpoint), "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 5
+    assert len(argus("inspect", "params", trained_checkpoint, "--json").json) == 5
     rates.pop("llm_lr")  # the one that is asked for
     file.write_text(json.dumps(assets), encoding="utf-8")
-    assert run(["inspect", "params", str(trained_checkpoint), "--json"]) == 2
-    assert "has no llm_lr" in capsys.readouterr().err
+    assert "has no llm_lr" in argus("inspect", "params", trained_checkpoint, "--json", code=2).err
 
 
-def test_params_of_something_else_are_a_users_mistake(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["inspect", "params", str(tmp_path)]) == 2
-    assert "argus.json" in capsys.readouterr().err
+def test_params_of_something_else_are_a_users_mistake(argus: Any, tmp_path: Path) -> None:
+    assert "argus.json" in argus("inspect", "params", tmp_path, code=2).err
 
 
-def test_memory_of_a_checkpoint_by_strategy(
-    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ask = [
-        "inspect",
-        "memory",
-        str(tiny_checkpoint),
-        "--samples",
-        "2",
-        "--tokens",
-        "100",
-        "--image-tokens",
-        "4",
-    ]
-    assert run([*ask, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+def test_memory_of_a_checkpoint_by_strategy(argus: Any, tiny_checkpoint: Path) -> None:
+    ask = ["inspect", "memory", tiny_checkpoint, "--samples", "2", "--tokens", "100", "--image-tokens", "4"]
+    said = argus(*ask, "--json").json
     assert said["batch"]["samples"] == 2 and said["configured"] == "all weights, float32"
     needs = {one["name"]: one for one in said["strategies"]}
     parameters = sum(said["parameters"].values())
@@ -202,17 +148,16 @@ def test_memory_of_a_checkpoint_by_strategy(
 
 
 def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
-    repository: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, repository: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     shipped = (repository / "configs/qwen25_vl_3b_lora_24gib.yaml").read_text("utf-8")
     config = tmp_path / "lora.yaml"
-    config.write_text(
-        shipped.replace("models/Qwen2.5-VL-3B-Instruct", str(tiny_checkpoint / "qwen")), "utf-8"
-    )
-    assert run(["inspect", "memory", str(config), "--tokens", "128", "--image-tokens", "16", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["configured"] == "LoRA 16, checkpointing"
+    qwen = str(tiny_checkpoint / "qwen")
+    config.write_text(shipped.replace("models/Qwen2.5-VL-3B-Instruct", qwen), "utf-8")
+    found = argus("inspect", "memory", config, "--tokens", "128", "--image-tokens", "16", "--json").json
+    assert found["configured"] == "LoRA 16, checkpointing"
 
 
 @pytest.mark.parametrize("what", ["nothing.yaml", "nowhere", "13B"])
-def test_memory_of_nothing_is_the_users_mistake(what: str) -> None:
-    assert run(["inspect", "memory", what]) == 2
+def test_memory_of_nothing_is_the_users_mistake(argus: Any, what: str) -> None:
+    argus("inspect", "memory", what, code=2)

@@ -5,21 +5,27 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import ExifTags, Image
 from safetensors.torch import load_file, save_file
 
-from argusvl.cli.main import run
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.checkpoint import DetectionAssets
 
-pytestmark = pytest.mark.usefixtures("quiet_logging")
-
 EVERYTHING = ("--score-threshold", "0")
+NAMES = ["0.png", "1.png", "2.png", "deeper/0.png"]
+
+
+@pytest.fixture
+def predict(argus: Any, tiny_checkpoint: Path) -> Any:
+    """Calls for all that the tiny checkpoint finds, however sure it is of it."""
+    return partial(argus, "predict", tiny_checkpoint, *EVERYTHING)
 
 
 @pytest.fixture
@@ -34,87 +40,63 @@ def photos(scenes: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
+def images_in(file: Path) -> list[str]:
+    return [json.loads(line)["image"] for line in file.read_text("utf-8").splitlines()]
 
 
-def test_results_are_lines_of_json_on_stdout(
-    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), *EVERYTHING]) == 0
-    (line,) = lines(capsys.readouterr().out)
-    assert (line["image"], line["width"], line["height"]) == (str(photos / "0.png"), 160, 120)
-    (found,) = Predictor.from_pretrained(tiny_checkpoint).predict_detection(
-        photos / "0.png", score_threshold=0
-    )
+def test_results_are_lines_of_json_on_stdout(predict: Any, tiny_checkpoint: Path, photos: Path) -> None:
+    photo = photos / "0.png"
+    (line,) = predict(photo).lines
+    assert (line["image"], line["width"], line["height"]) == (str(photo), 160, 120)
+    (found,) = Predictor.from_pretrained(tiny_checkpoint).predict_detection(photo, score_threshold=0)
     assert line["objects"] == found.to_jsonl("x")["objects"]
     assert set(line["objects"][0]) == {"bbox_2d", "label", "score", "label_score", "desc"}
 
 
-def test_a_folder_is_searched_and_pictures_are_drawn(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_is_searched_and_pictures_are_drawn(predict: Any, photos: Path, tmp_path: Path) -> None:
     out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
-    words = ["predict", str(tiny_checkpoint), str(photos), "--out", str(out), "--draw", str(drawn)]
-    assert run([*words, "--batch-size", "3", *EVERYTHING]) == 0
-    assert capsys.readouterr().out == ""
-    names = ["0.png", "1.png", "2.png", "deeper/0.png"]
-    assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
+    assert predict(photos, "--out", out, "--draw", drawn, "--batch-size", "3").out == ""
+    assert images_in(out) == [str(photos / name) for name in NAMES]
     assert sorted(p.name for p in drawn.iterdir()) == ["0.jpg", "0_2.jpg", "1.jpg", "2.jpg"]
     assert Image.open(drawn / "0.jpg").size != (160, 120)  # enlarged, so that labels can be read
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_link_to_what_is_not_there_is_refused_by_name(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_link_to_what_is_not_there_is_refused_by_name(predict: Any, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "some"
     folder.mkdir()
     shutil.copy(photos / "0.png", folder / "a.png")
     (folder / "b.png").symlink_to(tmp_path / "nowhere.png")
-    assert run(["predict", str(tiny_checkpoint), str(folder), *EVERYTHING]) == 1
-    out, err = capsys.readouterr()
-    assert len(lines(out)) == 1 and f"{folder / 'b.png'}: no such image" in err
+    said = predict(folder, code=1)
+    assert len(said.lines) == 1 and f"{folder / 'b.png'}: no such image" in said.err
 
 
-def test_other_labels_and_no_captions(
-    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--labels", "螺丝, fan", "--no-captions", "--teachers", "1"]
-    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), *arguments, *EVERYTHING]) == 0
-    (line,) = lines(capsys.readouterr().out)
+def test_other_labels_and_no_captions(predict: Any, photos: Path) -> None:
+    (line,) = predict(photos / "0.png", "--labels", "螺丝, fan", "--no-captions", "--teachers", "1").lines
     assert {o["label"] for o in line["objects"]} <= {"螺丝", "fan"}
     assert all("desc" not in o for o in line["objects"])
 
 
 def test_nothing_above_the_threshold_is_said_with_a_hint(
-    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, photos: Path
 ) -> None:
-    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png")]) == 0
-    output = capsys.readouterr()
-    assert lines(output.out)[0]["objects"] == []
-    assert "--score-threshold" in output.err
+    output = argus("predict", tiny_checkpoint, photos / "0.png")
+    assert output.lines[0]["objects"] == [] and "--score-threshold" in output.err
 
 
-def test_an_exif_turned_photograph_is_turned_and_that_is_said(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exif_turned_photograph_is_turned_and_that_is_said(predict: Any, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (120, 90), "teal").save(tmp_path / "phone.jpg", exif=exif)
-    assert run(["predict", str(tiny_checkpoint), str(tmp_path / "phone.jpg"), *EVERYTHING]) == 0
-    output = capsys.readouterr()
-    (line,) = lines(output.out)
+    output = predict(tmp_path / "phone.jpg")
+    (line,) = output.lines
     assert (line["width"], line["height"], line["note"]) == (90, 120, "turned upright (EXIF 6)")
     assert "turned upright (EXIF 6)" in output.err
 
 
-def test_only_bad_images_exit_with_2(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_bad_images_exit_with_2(predict: Any, tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
-    assert run(["predict", str(tiny_checkpoint), str(tmp_path / "page.jpg"), str(tmp_path / "none.png")]) == 2
-    assert "not an image" in capsys.readouterr().err
+    assert "not an image" in predict(tmp_path / "page.jpg", tmp_path / "none.png", code=2).err
 
 
 @pytest.mark.parametrize(
@@ -136,35 +118,23 @@ def test_only_bad_images_exit_with_2(
     ],
 )
 def test_a_mistake_of_the_user_exits_with_2_and_says_what_to_do(
-    arguments: list[str],
-    message: str,
-    tiny_checkpoint: Path,
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    argus: Any, arguments: list[str], message: str, tiny_checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     stands_for = {"CHECKPOINT": tiny_checkpoint, "PHOTO": photos / "0.png", "EMPTY": tmp_path / "empty"}
     stands_for |= {"LOOP": tmp_path / "loop", "BELOW A FILE": photos / "notes.txt" / "found.jsonl"}
-    assert run(["predict", *(str(stands_for.get(a, a)) for a in arguments)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert "Traceback" not in error and "What to do" in error
+    error = argus("predict", *(stands_for.get(a, a) for a in arguments), code=2).err
+    assert message in error and "What to do" in error
 
 
 def test_an_interrupted_run_keeps_what_was_there_and_resumes(
-    tiny_checkpoint: Path,
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    argus: Any, tiny_checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "found.jsonl"
     out.write_text("what was there before\n")
     checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
-    one_by_one = ["--batch-size", "1", *EVERYTHING]
-    arguments = ["predict", str(checkpoint), str(photos), "--out", str(out), "--overwrite", *one_by_one]
+    words = ["predict", checkpoint, photos, "--out", out, "--overwrite", "--batch-size", "1", *EVERYTHING]
     stream = Predictor.stream
     asked: list[int] = []
 
@@ -176,94 +146,76 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
             yield result
 
     monkeypatch.setattr(Predictor, "stream", interrupted)
-    assert run(arguments) == 130
-    assert "2 images are kept" in capsys.readouterr().err
+    assert "2 images are kept" in argus(*words, code=130).err
     assert out.read_text() == "what was there before\n"
 
-    assert run(arguments) == 2  # neither thrown away nor mixed up
-    assert "--resume" in capsys.readouterr().err
-    assert run([*arguments, "--resume", "--no-captions"]) == 2
-    said = " ".join(capsys.readouterr().err.split())
+    assert "--resume" in argus(*words, code=2).err  # neither thrown away nor mixed up
+    said = argus(*words, "--resume", "--no-captions", code=2).err
     for told in ("nothing to resume", "begun with other options", ".part and leave --resume out"):
         assert told in said
 
     weights = checkpoint / "model.safetensors"  # the same path may lead to another model by now
     before = weights.read_bytes()
     save_file({name: weight + 0.01 for name, weight in load_file(weights).items()}, weights)
-    assert run([*arguments, "--resume"]) == 2
-    assert "nothing to resume" in capsys.readouterr().err
+    assert "nothing to resume" in argus(*words, "--resume", code=2).err
     weights.write_bytes(before)
 
     (part,) = tmp_path.glob("*.part")
     with part.open("a") as stream_of_part:
         stream_of_part.write('{"image": "cut in the mid')
-    assert run([*arguments, "--resume"]) == 0
+    argus(*words, "--resume")
     assert asked == [4, 2]
-    names = ["0.png", "1.png", "2.png", "deeper/0.png"]
-    assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
+    assert images_in(out) == [str(photos / name) for name in NAMES]
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_long_name_and_a_wide_picture_are_drawn(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, predict: Any, photos: Path, tmp_path: Path
 ) -> None:
     long, wide = tmp_path / f"{'a' * 250}.png", tmp_path / "wide.png"
     shutil.copyfile(photos / "0.png", long)
     Image.new("RGB", (65_500, 8), "teal").save(wide)
-    drawn, out = tmp_path / "drawn", tmp_path / "found.jsonl"
-    words = ["predict", str(tiny_checkpoint), str(long), "--draw", str(drawn), "--out", str(out), *EVERYTHING]
-    assert run(words) == 0
+    drawn = tmp_path / "drawn"
+    predict(long, "--draw", drawn, "--out", tmp_path / "found.jsonl")
     assert [path.name for path in drawn.iterdir()] == [f"{'a' * 240}.jpg"]
-    assert run(["predict", "argus-hand", str(wide), "--box", "whole", "--draw", str(tmp_path / "hands")]) == 0
+    argus("predict", "argus-hand", wide, "--box", "whole", "--draw", tmp_path / "hands")
     with Image.open(tmp_path / "hands" / "wide.jpg") as picture:
         assert max(picture.size) <= 65_535
 
 
 def test_a_full_disk_leaves_the_old_results(
-    tiny_checkpoint: Path,
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    predict: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "found.jsonl"
     out.write_text("what was there before\n")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     monkeypatch.setattr("argusvl.cli.predictions_file.os.fsync", full)
-    words = ["predict", str(tiny_checkpoint), str(photos), "--out", str(out), "--overwrite", *EVERYTHING]
-    assert run(words) == 2
-    error = capsys.readouterr().err
+    error = predict(photos, "--out", out, "--overwrite", code=2).err
     assert "No space left on device" in error and "free space" in error
     assert out.read_text() == "what was there before\n"
 
 
 def test_captions_of_the_training_descriptions_unless_open(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "closed"))
     assets = DetectionAssets.load(folder)
     replace(assets, descriptions=assets.labels).save(folder)
-    assert run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING]) == 0
-    (line,) = lines(capsys.readouterr().out)
+    (line,) = argus("predict", folder, photos / "0.png", *EVERYTHING).lines
     assert {o["desc"] for o in line["objects"]} <= set(assets.labels)
-    assert run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--open-captions"]) == 0
-    (line,) = lines(capsys.readouterr().out)
+    (line,) = argus("predict", folder, photos / "0.png", *EVERYTHING, "--open-captions").lines
     assert not {o["desc"] for o in line["objects"]} <= set(assets.labels)
 
 
 def test_scores_are_calibrated_unless_raw(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argus: Any, tiny_checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "calibrated"))
     replace(DetectionAssets.load(folder), calibration=Calibration(1.0, 2.0, 3.0, 0.5, 9, 99)).save(folder)
     shown = []
-    words = ["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--no-captions"]
+    words = ["predict", folder, photos / "0.png", *EVERYTHING, "--no-captions"]
     for switch in ([], ["--raw-scores"]):
-        assert run([*words, *switch]) == 0
-        (line,) = lines(capsys.readouterr().out)
+        (line,) = argus(*words, *switch).lines
         shown.append([(o["bbox_2d"], o["label"], o["score"], o["label_score"]) for o in line["objects"]])
     calibrated, raw = shown
     assert [row[:2] for row in calibrated] == [row[:2] for row in raw]
@@ -271,32 +223,27 @@ def test_scores_are_calibrated_unless_raw(
 
 
 def test_nothing_is_replaced_unasked_and_no_photograph_ever(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Any, photos: Path, tmp_path: Path
 ) -> None:
     Image.open(photos / "0.png").save(photos / "a.jpg")
     before = {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
-    one = ["predict", str(tiny_checkpoint), str(photos / "a.jpg"), *EVERYTHING]
+    one = partial(predict, photos / "a.jpg")
     for switch in ([], ["--overwrite"]):
-        assert run([*one, "--draw", str(photos), *switch]) == 2
-        assert "is what the command reads" in capsys.readouterr().err
-        assert run([*one, "--out", str(photos / "a.jpg"), *switch]) == 2
-        assert "is what the command reads" in capsys.readouterr().err
-    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), "--draw", str(photos / "a.jpg")]) == 2
-    assert "is a file" in capsys.readouterr().err
+        assert "is what the command reads" in one("--draw", photos, *switch, code=2).err
+        assert "is what the command reads" in one("--out", photos / "a.jpg", *switch, code=2).err
+    assert "is a file" in predict(photos / "0.png", "--draw", photos / "a.jpg", code=2).err
 
     out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
-    assert run([*one, "--out", str(out), "--draw", str(drawn)]) == 0
-    for words in (["--out", str(out)], ["--draw", str(drawn)]):
-        assert run([*one, *words]) == 2
-        assert "is there already" in capsys.readouterr().err
-        assert run([*one, *words, "--overwrite"]) == 0
-    assert run([*one, "--out", str(out), "--resume"]) == 2
-    assert "--overwrite makes it anew" in capsys.readouterr().err
+    one("--out", out, "--draw", drawn)
+    for words in (["--out", out], ["--draw", drawn]):
+        assert "is there already" in one(*words, code=2).err
+        one(*words, "--overwrite")
+    assert "--overwrite makes it anew" in one("--out", out, "--resume", code=2).err
     assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
 
 
 def test_images_that_cannot_be_opened_are_named_and_the_others_done(
-    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Any, photos: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
@@ -304,14 +251,10 @@ def test_images_that_cannot_be_opened_are_named_and_the_others_done(
     odd = photos / os.fsdecode(b"caf\xe9.png")
     shutil.copyfile(photos / "1.png", odd)
     bad = [tmp_path / f"{name}.png" for name in ("pipe", "loop", "cut", "absent")]
-    images = [str(path) for path in (*bad, odd, photos / "0.png")]
     out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
-    words = ["predict", str(tiny_checkpoint), *images, "--out", str(out), "--draw", str(drawn)]
-    assert run([*words, *EVERYTHING]) == 1
-    said = capsys.readouterr().err
+    said = predict(*bad, odd, photos / "0.png", "--out", out, "--draw", drawn, code=1).err
     assert "pipe.png: cannot be read: a pipe, not a file" in said
     assert "loop.png: cannot be read: Too many levels of symbolic links" in said
     assert "cut.png: damaged or truncated" in said and "absent.png: no such image" in said
-    assert "Traceback" not in said
-    assert [line["image"] for line in lines(out.read_text())] == [str(odd), str(photos / "0.png")]
+    assert images_in(out) == [str(odd), str(photos / "0.png")]
     assert sorted(os.fsencode(p.name) for p in drawn.iterdir()) == [b"0.jpg", b"caf\xe9.jpg"]
