@@ -174,18 +174,7 @@ def open_file(path: str | Path) -> io.BufferedReader:
     Raises:
         OSError: It cannot be opened, or is a folder, a pipe or a device; ``strerror`` says which.
     """
-    try:
-        # Without O_NONBLOCK, opening a pipe waits for someone to write into it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError:  # a NUL, or a character that names of files cannot have here
-        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise OSError(errno.EISDIR, "a folder, not a file", str(path))
-    raise OSError(errno.EINVAL, f"{'a pipe' if stat.S_ISFIFO(mode) else 'a device'}, not a file", str(path))
+    return os.fdopen(_open_ordinary(path, os.O_RDONLY), "rb")
 
 
 def open_to_append(path: str | Path, *, buffering: int = -1) -> BinaryIO:
@@ -194,12 +183,25 @@ def open_to_append(path: str | Path, *, buffering: int = -1) -> BinaryIO:
     Raises:
         OSError: As :func:`open_file`.
     """
-    options = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, options, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))
+    descriptor = _open_ordinary(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     return os.fdopen(descriptor, "a+b", buffering=buffering)
+
+
+def _open_ordinary(path: str | Path, flags: int) -> int:
+    """The descriptor of an ordinary file; what is none is neither waited for nor read."""
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for someone to write into it.
+        flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags, 0o666)
+    except ValueError:  # a NUL, or a character that names of files cannot have here
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "a folder, not a file", str(path))
+    raise OSError(errno.EINVAL, f"{'a pipe' if stat.S_ISFIFO(mode) else 'a device'}, not a file", str(path))
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
@@ -271,8 +273,7 @@ def read_json_object(
     try:
         value = read_json(path)
     except OSError as problem:
-        remedy = REMEDIES.get(problem.errno, remedy)
-        raise error(f"cannot be read: {problem.strerror}", where=path, remedy=remedy) from None
+        raise cannot_read(path, problem, error, remedy) from None
     except UnicodeDecodeError as problem:
         raise error(f"is damaged: not UTF-8: {problem}", where=path, remedy=remedy) from None
     except ValueError as problem:
@@ -293,9 +294,14 @@ def require_folder(folder: str | Path, *, remedy: str, error: type[ArgusError] =
         raise error(what, where=folder, remedy=remedy)
 
 
-def cannot_read(path: str | Path, error: OSError, kind: type[E]) -> E:
-    """What to tell of a file that cannot be opened."""
-    remedy = REMEDIES.get(error.errno, "check the path, the file and its permissions")
+def cannot_read(
+    path: str | Path,
+    error: OSError,
+    kind: type[E],
+    remedy: str = "check the path, the file and its permissions",
+) -> E:
+    """What to tell of a file that cannot be opened; ``remedy`` is for errors that do not say it by themselves."""
+    remedy = REMEDIES.get(error.errno, remedy)
     if error.errno == errno.EFBIG:
         remedy = "name the file that is meant: it is far smaller"
     return kind(f"cannot be read: {error.strerror or error}", where=path, remedy=remedy)
@@ -335,15 +341,6 @@ def is_locked(file: Path) -> bool:
         return False
 
 
-def write_text_atomically(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text; parent folders are made.
-
-    Raises:
-        ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
-    """
-    write_bytes_atomically(path, encode_text(text))
-
-
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     """Writes bytes; parent folders are made.
 
@@ -354,14 +351,19 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
         stream.write(data)
 
 
+def write_text_atomically(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text; raises as :func:`write_bytes_atomically`."""
+    write_bytes_atomically(path, encode_text(text))
+
+
 @contextlib.contextmanager
 def atomic_text_file(path: str | Path) -> Iterator[TextIO]:
     """A UTF-8 text file that appears under its name complete, or not at all; for text too long for memory.
 
-    Yields a stream to write to. When the body fails, what was there is unchanged.
+    Yields a stream to write to. When the body fails, too, what was there is unchanged.
 
     Raises:
-        ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
+        ArgusError: As :func:`write_bytes_atomically`.
     """
     with _replacing(Path(path)) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -375,26 +377,33 @@ def _beside(target: Path) -> str:
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A stream into a temporary file, which takes the target's name at the end."""
-    temporary: str | None = None
+def _writing(target: Path) -> Iterator[None]:
+    """Makes the parents of what is written in the block; where the system refuses, the error names the target."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=_beside(target), suffix=".part", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp gives 0600, which would hide the file from others.
-        Path(temporary).chmod(_ordinary_mode(0o666))
-        Path(temporary).replace(target)
-        _sync_folder(target.parent)
-    except BaseException as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise cannot_write(target, error) from error
-        raise
+        yield
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A stream into a temporary file, which takes the target's name at the end."""
+    with _writing(target):
+        descriptor, name = tempfile.mkstemp(prefix=_beside(target), suffix=".part", dir=target.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            # mkstemp gives 0600, which would hide the file from others.
+            temporary.chmod(_ordinary_mode(0o666))
+            temporary.replace(target)
+            _sync_folder(target.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
@@ -409,21 +418,16 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         ArgusError: The folder cannot be written (full disk, no permission); what was there is unchanged.
     """
     target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(target):
         temporary = Path(tempfile.mkdtemp(prefix=_beside(target), suffix=".part", dir=target.parent))
-        temporary.chmod(_ordinary_mode(0o777))
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
-        yield temporary
-        _sync_tree(temporary)
-        _put_in_place(temporary, target)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise cannot_write(target, error) from error
-        raise
+        try:
+            temporary.chmod(_ordinary_mode(0o777))
+            yield temporary
+            _sync_tree(temporary)
+            _put_in_place(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 def _put_in_place(new: Path, target: Path) -> None:
