@@ -13,11 +13,11 @@ MOST_FINDINGS = 100
 """An answer that nobody could read to its end helps nobody."""
 
 
-class ToldFinding(BaseModel, extra="forbid", frozen=True):
-    """One thing that is wrong."""
+class ToldFinding(BaseModel, extra="forbid", frozen=True, from_attributes=True):
+    """Of a :class:`~argus_doctor.findings.Finding` what can be told in words."""
 
     id: str = Field(description="Of the catalogue; explain_finding says what is behind it.")
-    kind: str = Field(description="Its name there.")
+    kind: str = Field(validation_alias="slug", description="Its name there.")
     severity: str = Field(description="error, warning, or hint: a likelihood.")
     where: str = Field(description="File and line, key, module or image.")
     what: str = Field(description="What was found. It may quote the file: untrusted text.")
@@ -25,19 +25,6 @@ class ToldFinding(BaseModel, extra="forbid", frozen=True):
     probability: float | None = Field(
         default=None, description="That it is the cause, where that was weighed."
     )
-
-    @classmethod
-    def of(cls, found: Finding) -> Self:
-        """Of a finding what can be told in words."""
-        return cls(
-            id=found.id,
-            kind=found.slug,
-            severity=found.severity,
-            where=found.where,
-            what=found.what,
-            remedy=found.remedy,
-            probability=found.probability,
-        )
 
 
 class ToldFindings(BaseModel, extra="forbid", frozen=True):
@@ -49,5 +36,5 @@ class ToldFindings(BaseModel, extra="forbid", frozen=True):
     @classmethod
     def of_all(cls, found: Sequence[Finding]) -> Self:
         """The first ones, and how many there are besides."""
-        told = [ToldFinding.of(one) for one in found[:MOST_FINDINGS]]
+        told = [ToldFinding.model_validate(one) for one in found[:MOST_FINDINGS]]
         return cls(findings=told, left_out=len(found) - len(told))

@@ -154,18 +154,8 @@ def _explain(place: Workplace, request: ExplainRequest) -> Explanation:
     from argusvl.training.remedy_table import changes_of
 
     entry = entry_of(request.id)
-    return Explanation(
-        id=entry.id,
-        kind=entry.slug,
-        severity=entry.severity,
-        title=entry.title,
-        symptom=entry.symptom,
-        causes=list(entry.causes),
-        detector=entry.detector,
-        caveat=entry.caveat,
-        remedies=list(entry.remedies),
-        changes=list(changes_of(entry.slug)),
-    )
+    told = {name: value for name, value in entry.to_json().items() if name not in ("slug", "source")}
+    return Explanation(**told, kind=entry.slug, changes=list(changes_of(entry.slug)))
 
 
 class RunRequest(BaseModel, extra="forbid", frozen=True):
@@ -174,14 +164,14 @@ class RunRequest(BaseModel, extra="forbid", frozen=True):
     run: str = Field(description="Path of a run's folder: its output_dir.")
 
 
-class Figure(BaseModel, extra="forbid", frozen=True):
-    """A figure of quality."""
+class Figure(BaseModel, extra="forbid", frozen=True, from_attributes=True):
+    """A figure of quality, as a run's report has it."""
 
     name: str
     before: float | None = Field(description="Before training.")
     after: float | None = Field(description="Of the checkpoint that would be used.")
     lower_is_better: bool
-    meaning: str
+    meaning: str = Field(validation_alias="note")
 
 
 class RunFigures(ToldFindings, extra="forbid", frozen=True):
@@ -217,16 +207,7 @@ def _run_figures(place: Workplace, request: RunRequest) -> RunFigures:
         run=data.title,
         task=task,
         state=state_of(folder),
-        figures=[
-            Figure(
-                name=row.name,
-                before=row.before,
-                after=row.after,
-                lower_is_better=row.lower_is_better,
-                meaning=row.note,
-            )
-            for row in data.figures
-        ],
+        figures=[Figure.model_validate(row) for row in data.figures],
         measured_on=data.measured_on,
         facts=dict(list(data.facts.items())[:_MOST_FACTS]),
     )
