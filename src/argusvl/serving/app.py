@@ -25,7 +25,7 @@ from argusvl.serving.label_studio import add_backend
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
 from argusvl.serving.page_files import add_glyphs, page_files
-from argusvl.serving.problems import MEDIA_TYPE, ProblemDetails, ProblemError, documented, explained
+from argusvl.serving.problems import ProblemDetails, ProblemError, documented, explained
 
 DECODERS = 2
 """Threads that decode pictures beside the models; each holds one decoded picture."""
@@ -191,6 +191,4 @@ async def _told(_: Request, error: Exception) -> Response:
         )
     else:
         problem = ProblemError(500, "a mistake of the server; its log says more")
-    return Response(
-        problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
-    )
+    return problem.response()

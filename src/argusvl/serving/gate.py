@@ -15,7 +15,7 @@ from typing import Any
 
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
-from argusvl.serving.problems import MEDIA_TYPE, ProblemError, busy
+from argusvl.serving.problems import ProblemError, busy
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -87,7 +87,7 @@ class Gate:
             await self._let_in(scope, receive, send_noted)
         except ProblemError as problem:
             if not begun:
-                await _refuse(problem, send_noted)
+                await problem.response()(scope, receive, send_noted)
         except _GoneError:
             status = 499
         finally:
@@ -180,11 +180,3 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return replay
-
-
-async def _refuse(problem: ProblemError, send: Send) -> None:
-    body = problem.body()
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

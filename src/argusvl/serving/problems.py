@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -35,6 +36,10 @@ class ProblemError(Exception):
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, dict(headers or {})
+
+    def response(self) -> Response:
+        """The answer."""
+        return Response(self.body(), self.status, self.headers, MEDIA_TYPE)
 
     def body(self) -> bytes:
         """The answer's JSON."""
