@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,20 +99,12 @@ class EvaluateCheckpoint(Protocol):
         ...
 
 
-class MakeTaskReport(Protocol):
-    """``argus report``: the sections that the task adds to the report of a run."""
+MakeTaskReport: TypeAlias = "Callable[[RunFolder], TaskReport]"
+"""``argus report``: the sections that the task adds to a run's report. Raises ``DataError`` where a file is damaged."""
 
-    def __call__(self, run: RunFolder) -> TaskReport:
-        """Raises ``DataError`` where a file is damaged."""
-        ...
-
-
-class CompareRuns(Protocol):
-    """``argus report RUN RUN``: what evaluations on the same data say of the runs, by their names."""
-
-    def __call__(self, runs: Mapping[str, RunFolder]) -> Sequence[Section]:
-        """The first run is compared with. Raises ``DataError`` where a file is damaged."""
-        ...
+CompareRuns: TypeAlias = "Callable[[Mapping[str, RunFolder]], Sequence[Section]]"
+"""``argus report RUN RUN``: what evaluations on the same data say of the runs, by their names; the first is compared
+with. Raises ``DataError`` where a file is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
