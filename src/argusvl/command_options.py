@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ Root = Annotated[
 ]
 Device = Annotated[
     str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda or cuda:N.")
+]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="This process, or Ray Data on one machine or many (an extra).")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]

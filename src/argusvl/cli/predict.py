@@ -10,21 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from argusvl.cli.by_task import with_options
 from argusvl.cli.predictions_file import PredictionsFile
-from argusvl.command_options import Checkpoint, Device
-from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.command_options import Checkpoint, Device, Engine
+from argusvl.core.errors import USERS_MISTAKE, ArgusError, CheckpointError
 from argusvl.core.files import refuse_replacing, write_bytes_atomically
-from argusvl.core.terminal import console, print_json, say
+from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction, Predictor
 from argusvl.tasks import find_checkpoint, task_entry, task_part
 
-SOME_FAILED, ALL_FAILED = 1, 2
 JPEG_QUALITY = 92
 _LONGEST_SIDE = 65_500
 """Pixels that a JPEG can have."""
@@ -60,10 +59,7 @@ def for_task(task: str) -> Callable[..., None]:
         ] = None,
         batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
         device: Device = "auto",
-        engine: Annotated[
-            Literal["local", "ray"],
-            typer.Option(help="This process, or Ray Data on one machine or many (an extra)."),
-        ] = "local",
+        engine: Engine = "local",
         workers: Annotated[
             int | None,
             typer.Option(
@@ -143,7 +139,7 @@ def for_task(task: str) -> Callable[..., None]:
         drawn = f"; drawn into {draw}" if draw is not None and good else ""
         say(f"{counted(good, 'image')}, {counted(objects, task_entry(task).finds)}{refused}{drawn}{hint}")
         if failed:
-            raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
+            raise typer.Exit(FOUND_SOMETHING if good or len(todo) < len(found) else USERS_MISTAKE)
 
     return with_options(command, task_part(task, "predictor"))
 

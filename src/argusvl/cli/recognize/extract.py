@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from argusvl.cli.recognize.options import BACKBONE_HELP, LANE_HELP, VIEWS_HELP, Images, Lane
-from argusvl.command_options import AsJson, Device, Threads
+from argusvl.command_options import AsJson, Device, Engine, Threads
 from argusvl.core.terminal import FOUND_SOMETHING, print_json
 
 
@@ -29,10 +29,7 @@ def extract(
     ] = None,
     device: Device = "auto",
     workers: Threads = None,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="This process, or Ray Data on one machine or many (an extra)."),
-    ] = "local",
+    engine: Engine = "local",
     reuse: Annotated[
         Path | None,
         typer.Option(metavar="STORE", help="Take vectors of files with the same hash over from this store."),
