@@ -40,11 +40,8 @@ def _version(package: str) -> str | None:
 
 
 def _cuda_devices(torch: Any) -> list[str]:
-    found = []
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        found.append(f"cuda:{index} {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
-    return found
+    found = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [f"cuda:{k} {one.name}, {one.total_memory / 2**30:.0f} GiB" for k, one in enumerate(found)]
 
 
 def _memory_gib() -> float:

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -171,38 +171,31 @@ def compute_in(precision: Precision, model: nn.Module) -> None:
     model.forward = convert_outputs_to_fp32(torch.autocast(device, torch.bfloat16)(model.forward))
 
 
-class _FullPrecision:
-    """Settings of the whole process, which several threads may want at once: the first sets, the last restores."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before = (False, False, False, False)
-
-    def __enter__(self) -> None:
-        from torch.backends import cuda, cudnn
-
-        with self._lock:
-            if self._inside == 0:
-                matmul = cuda.matmul
-                self._before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
-                cudnn.allow_tf32 = cudnn.benchmark = matmul.allow_tf32 = False
-                cudnn.deterministic = True
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        from torch.backends import cuda, cudnn
-
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                matmul = cuda.matmul
-                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = self._before
+_lock = threading.Lock()
+_inside = 0
+_before = (False, False, False, False)
 
 
-_full_precision = _FullPrecision()
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """GPUs compute in float32 and the same way each time; by default their convolutions round to 10 bits (TF32).
 
+    These are settings of the whole process, which several threads may want at once: the first sets, the last restores.
+    """
+    global _inside, _before
+    from torch.backends import cuda, cudnn
 
-def full_precision() -> contextlib.AbstractContextManager[None]:
-    """GPUs compute in float32 and the same way each time; by default their convolutions round to 10 bits (TF32)."""
-    return _full_precision
+    matmul = cuda.matmul
+    with _lock:
+        if _inside == 0:
+            _before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
+            cudnn.allow_tf32 = cudnn.benchmark = matmul.allow_tf32 = False
+            cudnn.deterministic = True
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = _before
