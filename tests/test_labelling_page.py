@@ -6,11 +6,10 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
-
-from argusvl.cli.main import run
 
 PAGE = (Path(__file__).parent.parent / "docs/labelling.md").read_text("utf-8")
 COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", PAGE, flags=re.MULTILINE)
@@ -20,19 +19,15 @@ def submitted(folder: Path) -> None:
     """What an annotator would export: two boxes in every task of the first round."""
     tasks = json.loads((folder / "round-1/label-studio.json").read_text("utf-8"))
     sides = {"original_width": 112, "original_height": 84, "image_rotation": 0}
-    regions = [
-        {
-            "type": "rectanglelabels",
-            "value": {"x": x, "y": 20, "width": 25, "height": 40, "rectanglelabels": [label]},
-        }
-        for x, label in ((10, "cell"), (60, "platelet"))
-    ]
-    export = [{**task, "annotations": [{"result": [one | sides for one in regions]}]} for task in tasks]
+    box = {"y": 20, "width": 25, "height": 40}
+    values = [box | {"x": 10, "rectanglelabels": ["cell"]}, box | {"x": 60, "rectanglelabels": ["platelet"]}]
+    regions = [{"type": "rectanglelabels", "value": value} | sides for value in values]
+    export = [{**task, "annotations": [{"result": regions}]} for task in tasks]
     (folder / "export.json").write_text(json.dumps(export), encoding="utf-8")
 
 
 def test_the_page_leads_from_photographs_to_pre_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    argus: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for number in range(6):
@@ -48,16 +43,14 @@ def test_the_page_leads_from_photographs_to_pre_labels(
         words = re.sub(r" runs/mine(?= )", " argus-tiny", words)
         words += " --validate-only" if words.startswith("train") else ""
         words = re.sub(
-            r"\$\(cat (\S+)\)", lambda found: Path(found[1]).read_text("utf-8").replace("\n", " "), words
+            r"\$\(cat (\S+)\)", lambda found: " ".join(Path(found[1]).read_text("utf-8").split()), words
         )
-        capsys.readouterr()
-        assert run(shlex.split(words)) == 0, f"{command}\n{capsys.readouterr().err}"
+        said = argus(*shlex.split(words))
         if target:
-            Path(target).write_text(capsys.readouterr().out, encoding="utf-8")
+            Path(target).write_text(said.out, encoding="utf-8")
     tasks = json.loads(Path("labelling/round-2/label-studio.json").read_text("utf-8"))
-    assert tasks and all(
-        one["data"]["image"].startswith("/data/local-files/?d=round-2/images/") for one in tasks
-    )
+    place = "/data/local-files/?d=round-2/images/"
+    assert tasks and all(one["data"]["image"].startswith(place) for one in tasks)
     assert all(one["predictions"][0]["model_version"] == "argus" for one in tasks)
 
 

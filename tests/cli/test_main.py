@@ -20,13 +20,11 @@ import pytest
 import typer
 
 from argusvl import __version__
-from argusvl.cli.main import VERBS, Verb, commands, run
+from argusvl.cli.main import VERBS, Verb, commands
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.core.logging import get_logger
 from argusvl.tasks import TASKS
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 
 @pytest.fixture
@@ -45,30 +43,24 @@ def add_verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 # ---------------------------------------------------------------- help
 
 
-def test_help_lists_every_verb_and_task_and_comes_without_arguments(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run([]) == 0
-    shown = capsys.readouterr().out
-    assert run(["--help"]) == 0
-    assert capsys.readouterr().out == shown
+def test_help_lists_every_verb_and_task_and_comes_without_arguments(argus: Any) -> None:
+    shown = argus().out
+    assert argus("--help").out == shown
     for name, verb in VERBS.items():
         assert f"  {name} " in shown and verb.summary.split()[0] in shown
     assert all(f"{name} ({entry.summary})" in " ".join(shown.split()) for name, entry in TASKS.items())
 
 
-def test_help_of_a_verb_speaks_of_other_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_a_verb_speaks_of_other_tasks(argus: Any) -> None:
     said = {"predict": "argus predict --task manipulation --help", "data": "which alone has it"}
     for verb, words in said.items():
-        assert run([verb, "--help"]) == 0
-        assert words in " ".join(capsys.readouterr().out.split())
+        assert words in " ".join(argus(verb, "--help").out.split())
 
 
-def test_every_help_has_an_example_whose_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_help_has_an_example_whose_options_exist(argus: Any) -> None:
     every = list(commands())
     for command in dict.fromkeys([*((verb,) for verb in VERBS), *every]):
-        assert run([*command, "--help"]) == 0
-        before, _, options = capsys.readouterr().out.partition("Options:\n")
+        before, _, options = argus(*command, "--help").out.partition("Options:\n")
         words = f"argus {' '.join(command)}"
         examples = re.findall(rf"^ +{words}\b.*", before.partition("Examples:\n")[2], flags=re.MULTILINE)
         assert examples, f"{words} --help has no example"
@@ -76,15 +68,12 @@ def test_every_help_has_an_example_whose_options_exist(capsys: pytest.CaptureFix
             assert re.search(rf"\s{option}\b", options), f"{words} has no {option}"
 
 
-def test_brackets_in_help_are_kept(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_brackets_in_help_are_kept(argus: Any, add_verb: Callable[[Any], None]) -> None:
     def verb() -> None:
         """Does it with [key=value] and [bold]."""
 
     add_verb(verb)
-    assert run(["try", "--help"]) == 0
-    assert "with [key=value] and [bold]" in capsys.readouterr().out
+    assert "with [key=value] and [bold]" in argus("try", "--help").out
 
 
 # ---------------------------------------------------------------- exit codes and errors
@@ -98,16 +87,12 @@ def test_brackets_in_help_are_kept(
         (["env", "--log-level"], "--log-level"),
     ],
 )
-def test_a_wrong_option_is_the_users_mistake(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(arguments) == 2
-    assert said in capsys.readouterr().err
+def test_a_wrong_option_is_the_users_mistake(argus: Any, arguments: list[str], said: str) -> None:
+    assert said in argus(*arguments, code=2).err
 
 
-def test_an_unknown_verb_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["trian"]) == 2
-    shown = capsys.readouterr()
+def test_an_unknown_verb_is_the_users_mistake(argus: Any) -> None:
+    shown = argus("trian", code=2)
     assert "unknown verb 'trian'; did you mean 'train'?" in shown.err
     assert all(name in shown.err for name in VERBS)
     assert shown.out == ""
@@ -149,42 +134,32 @@ ENDS: dict[str, tuple[BaseException, int, str]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_how_a_command_ends(
-    end: str, add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_how_a_command_ends(argus: Any, end: str, add_verb: Callable[[Any], None]) -> None:
     raised, code, said = ENDS[end]
 
     def verb() -> None:
         raise raised
 
     add_verb(verb)
-    assert run(["try"]) == code
-    shown = capsys.readouterr()
+    shown = argus("try", code=code)
     assert said in shown.err and bool(said) == bool(shown.err) and shown.out == ""
     assert ("Traceback" in shown.err) == (code == 70)
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "try"], ["try", "--debug"]])
-def test_debug_shows_the_traceback(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
+def test_debug_shows_the_traceback(argus: Any, add_verb: Callable[[Any], None], arguments: list[str]) -> None:
     def verb() -> None:
         raise ConfigError("seed: missing")
 
     add_verb(verb)
-    assert run(arguments) == 2
-    assert "Traceback" in (shown := capsys.readouterr().err) and "ConfigError: seed: missing" in shown
+    assert "Traceback" in (shown := argus(*arguments, code=2).err) and "ConfigError: seed: missing" in shown
 
 
 @pytest.mark.parametrize(
     ("raised", "code"), [(RuntimeError("boom"), 70), (TrainingError("the loss is not finite"), 2)]
 )
 def test_what_breaks_off_leaves_its_detail_in_the_log(
-    raised: Exception,
-    code: int,
-    add_verb: Callable[[Any], None],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    argus: Any, raised: Exception, code: int, add_verb: Callable[[Any], None], tmp_path: Path
 ) -> None:
     def verb() -> None:
         start_run_log("info", tmp_path / "run.log")
@@ -192,26 +167,25 @@ def test_what_breaks_off_leaves_its_detail_in_the_log(
         raise raised
 
     add_verb(verb)
-    assert run(["try"]) == code
+    shown = argus("try", code=code).err
     assert "the last thing before" in (tmp_path / "run.log").read_text()
-    shown = capsys.readouterr().err
     assert str(raised) in shown and ("mistake in Argus" in shown and "run.log" in shown) == (code == 70)
 
 
 def test_a_verb_whose_module_is_broken_does_not_break_the_others(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    argus: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(VERBS, "broken", Verb("argusvl.cli.nowhere:command", "Breaks."))
-    assert run(["--version"]) == 0
-    assert run(["--help"]) == 0
-    assert run(["broken"]) == 70
+    argus("--version")
+    argus("--help")
+    argus("broken", code=70)
 
 
 # ---------------------------------------------------------------- common options
 
 
 def test_the_log_level_is_the_sessions_and_wins_over_the_runs(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str], tmp_path: Any
+    argus: Any, add_verb: Callable[[Any], None], tmp_path: Any
 ) -> None:
     def verb() -> None:
         assert current_session().log_level == "warning,training=debug"
@@ -220,13 +194,12 @@ def test_the_log_level_is_the_sessions_and_wins_over_the_runs(
         get_logger("detection").info("news")
 
     add_verb(verb)
-    assert run(["try", "--log-level", "warning,training=debug"]) == 0
-    shown = capsys.readouterr().err
+    shown = argus("try", "--log-level", "warning,training=debug").err
     assert "detail" in shown and "news" not in shown
     assert current_session().log_level is None
 
 
-def test_options_after_two_dashes_belong_to_the_verb(add_verb: Callable[[Any], None]) -> None:
+def test_options_after_two_dashes_belong_to_the_verb(argus: Any, add_verb: Callable[[Any], None]) -> None:
     seen: list[str] = []
 
     def verb(words: list[str]) -> None:
@@ -234,18 +207,16 @@ def test_options_after_two_dashes_belong_to_the_verb(add_verb: Callable[[Any], N
         assert not current_session().debug
 
     add_verb(verb)
-    assert run(["try", "a", "--", "--debug"]) == 0
+    argus("try", "a", "--", "--debug")
     assert seen == ["a", "--debug"]
 
 
 # ---------------------------------------------------------------- argus env
 
 
-def test_env_writes_a_table_or_json_to_stdout_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["env"]) == 0
-    assert "argus" in capsys.readouterr().out
-    assert run(["env", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+def test_env_writes_a_table_or_json_to_stdout_and_nothing_else(argus: Any) -> None:
+    assert "argus" in argus("env").out
+    found = argus("env", "--json").json
     assert found["argus"] == __version__
     assert found["packages"]["torch"] and found["packages"]["transformers"]
     assert found["devices"][0] == "cpu" and found["cores"] >= 1 and found["memory_gib"] > 0
@@ -410,14 +381,13 @@ def test_names_and_data_are_utf8_under_every_locale(
 
 
 def test_a_path_of_thousands_of_characters_is_the_users_mistake(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+    argus: Any, add_verb: Callable[[Any], None]
 ) -> None:
     def command(place: Path) -> None:
         place.is_dir()
 
     add_verb(command)
-    assert run(["try", "x" * 5000]) == 2
-    said = capsys.readouterr().err
+    said = argus("try", "x" * 5000, code=2).err
     assert "File name too long" in said and "name a shorter path" in said and len(said) < 500
 
 
@@ -442,8 +412,8 @@ def given_paths(add_verb: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
     return given
 
 
-def test_a_tilde_on_the_command_line_is_the_home_folder(given_paths: list[Path | None]) -> None:
-    assert run(["try", "~/a", "b/~", "~/c", "--perhaps=~/d", "--text=~/e"]) == 0
+def test_a_tilde_on_the_command_line_is_the_home_folder(argus: Any, given_paths: list[Path | None]) -> None:
+    argus("try", "~/a", "b/~", "~/c", "--perhaps=~/d", "--text=~/e")
     assert given_paths == [Path("/home/u/a"), Path("b/~"), Path("/home/u/c"), Path("/home/u/d")]
 
 
@@ -458,23 +428,19 @@ def test_a_tilde_on_the_command_line_is_the_home_folder(given_paths: list[Path |
     ],
 )
 def test_what_is_no_path_is_refused(
-    given_paths: list[Path | None], arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    argus: Any, given_paths: list[Path | None], arguments: list[str], said: str
 ) -> None:
-    assert run(["try", *arguments]) == 2
-    shown = capsys.readouterr().err
+    shown = argus("try", *arguments, code=2).err
     assert said in shown and "What to do" in shown
     assert given_paths == []
 
 
-def test_variables_of_a_launcher_are_checked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_variables_of_a_launcher_are_checked(argus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "")  # as a shell leaves it behind
-    assert run(["env", "--json"]) == 0
+    argus("env", "--json")
     for value, said in (("x", "RANK: is 'x'"), ("1", "WORLD_SIZE is not")):
         monkeypatch.setenv("RANK", value)
-        assert run(["train", "configs/bbu_room.yaml"]) == 2
-        assert said in capsys.readouterr().err
+        assert said in argus("train", "configs/bbu_room.yaml", code=2).err
 
 
 def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
@@ -486,12 +452,9 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
     assert done.returncode == 2 and "the working folder: No such file" in done.stderr
 
 
-def test_more_processes_than_the_machine_can_run_are_refused(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["train", str(repository / "configs/bbu_room.yaml"), "--processes", "5000", "--validate-only"]
-    assert run(words) == 2
-    assert "5000 processes were asked for" in capsys.readouterr().err
+def test_more_processes_than_the_machine_can_run_are_refused(argus: Any, repository: Path) -> None:
+    words = ["train", repository / "configs/bbu_room.yaml", "--processes", "5000", "--validate-only"]
+    assert "5000 processes were asked for" in argus(*words, code=2).err
 
 
 WARNED = """

@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from argusvl.cli.main import run
 from argusvl.cli.predict_ray import RayPredictor, _predicting
 from argusvl.core.errors import CheckpointError
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 
 @pytest.fixture
@@ -44,16 +41,15 @@ def photos(scenes: Path, tmp_path: Path) -> Path:
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
 def test_ray_goes_on_where_one_machine_was_killed_to_the_same_lines(
+    argus: Any,
     cluster: Any,
     tiny_checkpoint: Path,
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ["predict", str(tiny_checkpoint), str(photos), "--score-threshold", "0", "--batch-size", "2"]
-    assert run([*words, "--out", str(tmp_path / "local.jsonl")]) == 1
-    assert "3b.png" in capsys.readouterr().err
+    words = ["predict", tiny_checkpoint, photos, "--score-threshold", "0", "--batch-size", "2"]
+    assert "3b.png" in argus(*words, "--out", tmp_path / "local.jsonl", code=1).err
 
     real = RayPredictor.stream
 
@@ -64,15 +60,13 @@ def test_ray_goes_on_where_one_machine_was_killed_to_the_same_lines(
             yield result
 
     out = tmp_path / "ray.jsonl"
-    ray_words = [*words, "--out", str(out), "--engine", "ray", "--workers", "1"]
+    ray_words = [*words, "--out", out, "--engine", "ray", "--workers", "1"]
     monkeypatch.setattr(RayPredictor, "stream", killed)
-    assert run(ray_words) == 130
+    argus(*ray_words, code=130)
     (part,) = tmp_path.glob("ray.jsonl.*.part")
     assert len(part.read_text("utf-8").splitlines()) == 3
     monkeypatch.setattr(RayPredictor, "stream", real)
-    capsys.readouterr()
-    assert run([*ray_words, "--resume"]) == 1
-    assert "3b.png" in capsys.readouterr().err
+    assert "3b.png" in argus(*ray_words, "--resume", code=1).err
     assert out.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
 
 

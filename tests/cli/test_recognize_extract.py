@@ -1,21 +1,19 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from argusvl.cli.main import run
 from argusvl.recognition.extraction.store import EmbeddingStore, how_far
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 
 @pytest.fixture
@@ -29,32 +27,32 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_becomes_a_store(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def extract(argus: Any, photos: Path, tmp_path: Path) -> Any:
+    """Calls `extract` for the pictures, into the folder `store`."""
+    return partial(argus, "recognize", "extract", photos, "--out", tmp_path / "store")
+
+
+def test_a_folder_becomes_a_store(extract: Any, photos: Path, tmp_path: Path) -> None:
     (photos / "notes.txt").write_text("no image")
-    store = tmp_path / "store"
-    assert run(["recognize", "extract", str(photos), "--out", str(store), "--json"]) == 0
-    captured = capsys.readouterr()
-    found = json.loads(captured.out)
+    captured = extract("--json")
+    found = captured.json
     assert (found["inputs"], found["embedded"], found["quarantined"], found["skipped"]) == (4, 4, 0, 0)
     assert found["other_files"] == {".txt": 1}
     assert "4 images = 4 embedded + 0 quarantined + 0 skipped" in captured.err
     assert "images/s" in captured.err and "1 .txt" in captured.err
-    paths, vectors = EmbeddingStore.open(store).vectors()
+    paths, vectors = EmbeddingStore.open(tmp_path / "store").vectors()
     assert paths == ["a.png", "b.jpg", "c.png", "more/螺丝\n1.jpg"] and vectors.shape == (4, 1280)
-    assert run(["recognize", "extract", str(photos), "--out", str(store)]) == 0
-    captured = capsys.readouterr()
+    captured = extract()
     assert "4 images = 0 embedded + 0 quarantined + 4 skipped" in captured.err and captured.out == ""
 
 
-def test_what_is_wrong_is_named_and_the_exit_code_is_1(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_wrong_is_named_and_the_exit_code_is_1(extract: Any, photos: Path) -> None:
     (photos / "zero\n.jpg").touch()
     (photos / "back").symlink_to(".")
     (photos / "c.png").rename(photos / "c.webp")
     for _ in range(2):  # also when there is nothing left to do
-        assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store")]) == 1
-        said = capsys.readouterr().err
+        said = extract(code=1).err
         assert r"quarantined zero\n.jpg: the file is empty (0 bytes)" in said
         assert "not searched back: a link that leads back" in said
         assert "note c.webp: a PNG named .webp" in said
@@ -70,24 +68,16 @@ def test_what_is_wrong_is_named_and_the_exit_code_is_1(
         (["--lane", "quick"], "--lane"),
     ],
 )
-def test_mistakes_of_the_user(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store"), *arguments]) == 2
-    assert message in capsys.readouterr().err
+def test_mistakes_of_the_user(extract: Any, arguments: list[str], message: str) -> None:
+    assert message in extract(*arguments, code=2).err
 
 
-def test_an_empty_folder_and_another_lane_are_mistakes(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_folder_and_another_lane_are_mistakes(argus: Any, extract: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert run(["recognize", "extract", str(tmp_path / "empty"), "--out", str(tmp_path / "store")]) == 2
-    assert "no image is there" in capsys.readouterr().err
-    assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store")]) == 0
-    capsys.readouterr()
-    words = ["recognize", "extract", str(photos), "--out", str(tmp_path / "store"), "--lane", "scaled"]
-    assert run(words) == 2
-    assert "lane: the store has 'exact', now it is 'scaled'" in capsys.readouterr().err
+    said = argus("recognize", "extract", tmp_path / "empty", "--out", tmp_path / "store", code=2).err
+    assert "no image is there" in said
+    extract()
+    assert "lane: the store has 'exact', now it is 'scaled'" in extract("--lane", "scaled", code=2).err
 
 
 def test_ctrl_c_says_what_is_kept(photos: Path, tmp_path: Path) -> None:

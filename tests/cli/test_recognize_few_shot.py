@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
 
-from argusvl.cli.main import run
 from argusvl.core import files as files_module
 from argusvl.recognition.backbones.views import VIEWS
 from argusvl.recognition.extraction import sources
@@ -24,23 +23,15 @@ from argusvl.recognition.few_shot.layout import LAYOUTS
 SUPPORT = "fruit/2.support-set"
 QUERIES = "fruit/6.preprocessed"
 TINY = ["--backbone", "tiny", "--workers", "1"]
+FULL = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+"""A disk that takes nothing, in place of ``os.fsync``."""
 
-pytestmark = pytest.mark.usefixtures("quiet_logging", "tiny_backbone")
-
-Said = tuple[int, str, str]
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 
 @pytest.fixture
-def argus(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Runs `argus recognize`; exit code, stdout, stderr."""
-
-    def recognize(*words: object) -> Said:
-        capsys.readouterr()
-        code = run(["recognize", *map(str, words)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return recognize
+def recognize(argus: Any) -> Any:
+    return partial(argus, "recognize")
 
 
 @pytest.fixture
@@ -63,18 +54,15 @@ def class_folders(root: Path, few_shot: Any, labels: tuple[str, ...], numbers: r
     return root
 
 
-def table(argus: Any, data: Path, *words: object, backbone: str = "tiny") -> Said:
-    found: Said = argus(
-        "table", data, "--backbone", backbone, "--workers", 1, "--shots", "1,3", "--seeds", 2, *words
-    )
-    return found
-
-
 class TestTable:
-    def test_json_has_what_the_figures_are_of(self, argus: Any, data: Path) -> None:
-        code, out, err = table(argus, data, "--json", "--unknown", "plum")
-        found = json.loads(out)
-        assert code == 0 and err.count("note") == 0
+    @pytest.fixture
+    def table(self, recognize: Any) -> Any:
+        return partial(recognize, "table", *TINY, "--shots", "1,3", "--seeds", 2)
+
+    def test_json_has_what_the_figures_are_of(self, table: Any, data: Path) -> None:
+        said = table(data, "--json", "--unknown", "plum")
+        found = said.json
+        assert said.err.count("note") == 0
         assert [(row["category"], row["shots"]) for row in found["rows"]] == [("fruit", 1), ("fruit", 3)]
         for row in (*found["rows"], *found["total"]):
             assert 0 <= row["oscr"] <= row["accuracy"] <= 1 and row["std"] >= 0
@@ -85,56 +73,48 @@ class TestTable:
         ]
 
     def test_tables_go_to_a_file_that_is_replaced_at_the_end(
-        self, argus: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, table: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         place = tmp_path / "new folder" / "table.md"
-        code, out, _ = table(argus, data, "--out", place)
-        assert (code, out) == (0, "")
+        assert table(data, "--out", place).out == ""
         text = place.read_text(encoding="utf-8")
-        assert text == table(argus, data)[1] and "| fruit | tiny |" in text
-        code, out, _ = table(argus, data, "--out", place, "--overwrite", "--format", "csv", "--json")
-        assert json.loads(out)["rows"] and place.read_text().startswith("backbone,category,shots")
-
-        def full(descriptor: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        assert text == table(data).out and "| fruit | tiny |" in text
+        found = table(data, "--out", place, "--overwrite", "--format", "csv", "--json").json
+        assert found["rows"] and place.read_text().startswith("backbone,category,shots")
 
         before = place.read_bytes()
-        monkeypatch.setattr(files_module.os, "fsync", full)
-        code, _, err = table(argus, data, "--out", place)
-        assert code == 2 and "is there already" in err
-        code, _, err = table(argus, data, "--out", place, "--overwrite")
-        assert code == 2 and "No space left on device" in err and str(place) in err
+        monkeypatch.setattr(files_module.os, "fsync", FULL)
+        assert "is there already" in table(data, "--out", place, code=2).err
+        err = table(data, "--out", place, "--overwrite", code=2).err
+        assert "No space left on device" in err and str(place) in err
         assert place.read_bytes() == before and list(place.parent.iterdir()) == [place]
         # … and the cache, before anything can be measured
-        code, out, err = table(argus, data, "--cache", tmp_path / "other")
-        assert (code, out) == (2, "") and "No space left on device" in err
+        said = table(data, "--cache", tmp_path / "other", code=2)
+        assert said.out == "" and "No space left on device" in said.err
 
     def test_backbones_side_by_side(
-        self, argus: Any, tmp_path: Path, few_shot: Any, small_resnet: Path
+        self, table: Any, tmp_path: Path, few_shot: Any, small_resnet: Path
     ) -> None:
         data = few_shot.make_category(tmp_path / "data", classes={"apple": 3, "plum": 3}, queries=3)
         named = f"resnet50:{small_resnet}"
-        code, out, err = table(argus, data, "--json", backbone=f"efficientnet-lite0,{named}")
-        assert code == 0, err
-        found = json.loads(out)
+        words = (data, "--backbone", f"efficientnet-lite0,{named}")
+        found = table(*words, "--json").json
         assert [row["backbone"] for row in found["total"]] == ["efficientnet-lite0"] * 2 + [named] * 2
         assert [b["features"] for b in found["backbones"]] == [["vector", "logits"], ["vector"]]
         assert found["total"][1]["accuracy"] > 0.7  # real weights; those of the other are random
-        markdown = table(argus, data, backbone=f"efficientnet-lite0,{named}")[1]
-        assert markdown.count("| fruit |") == 2
+        assert table(*words).out.count("| fruit |") == 2
 
     def test_what_cannot_be_used_is_named_and_the_exit_code_is_1(
-        self, argus: Any, data: Path, few_shot: Any
+        self, table: Any, data: Path, few_shot: Any
     ) -> None:
         few_shot.write(data / QUERIES / "apple" / "ze\nro.jpg", b"")
         few_shot.write(data / SUPPORT / "Class_pear" / "shot5" / "cut.png", few_shot.picture("pear", 5)[:99])
         for _ in range(2):
-            code, out, err = table(argus, data, "--json")
-            assert code == 1
-            assert rf"quarantined {QUERIES}/apple/ze\nro.jpg: the file is empty (0 bytes)" in err
-            assert f"quarantined {SUPPORT}/Class_pear/shot5/cut.png: damaged or truncated" in err
-            assert "note fruit: unequal shots: apple 4, pear 5, plum 4" in err
-            assert len(json.loads(out)["quarantined"]) == 2
+            said = table(data, "--json", code=1)
+            assert rf"quarantined {QUERIES}/apple/ze\nro.jpg: the file is empty (0 bytes)" in said.err
+            assert f"quarantined {SUPPORT}/Class_pear/shot5/cut.png: damaged or truncated" in said.err
+            assert "note fruit: unequal shots: apple 4, pear 5, plum 4" in said.err
+            assert len(said.json["quarantined"]) == 2
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -155,53 +135,47 @@ class TestTable:
             (["--format", "html"], "--format"),
         ],
     )
-    def test_mistakes_are_named(self, argus: Any, data: Path, words: list[str], said: str) -> None:
-        code, out, err = argus("table", data, *TINY, "--shots", 1, "--seeds", 1, *words)
-        assert code == 2 and out == "" and said in err and "Traceback" not in err
+    def test_mistakes_are_named(self, recognize: Any, data: Path, words: list[str], said: str) -> None:
+        found = recognize("table", data, *TINY, "--shots", 1, "--seeds", 1, *words, code=2)
+        assert found.out == "" and said in found.err
 
 
 class TestEnroll:
     def test_a_store_is_made_and_grows(
-        self, argus: Any, examples: Path, tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]
+        self, recognize: Any, examples: Path, tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]
     ) -> None:
-        store = tmp_path / "store"
-        code, out, err = argus("enroll", store, examples, *TINY, "--json")
-        assert code == 0 and json.loads(out)["new_classes"] == ["apple", "pear", "plum"]
-        assert "15 images = 15 enrolled + 0 enrolled before or given twice + 0 quarantined" in err
+        enroll = partial(recognize, "enroll", tmp_path / "store")
+        said = enroll(examples, *TINY, "--json")
+        assert said.json["new_classes"] == ["apple", "pear", "plum"]
+        assert "15 images = 15 enrolled + 0 enrolled before or given twice + 0 quarantined" in said.err
         new = class_folders(tmp_path / "new", few_shot, ("fig",), range(4))
         tiny_backbone.clear()
         # Neither the backbone nor the views have to be named again.
-        code, out, err = argus("enroll", store, new / "fig", "--class", "fi\ng", "--json")
-        assert code == 0 and json.loads(out)["classes"] == {"apple": 5, "fi\ng": 4, "pear": 5, "plum": 5}
-        assert r"apple 5, fi\ng 4, pear 5, plum 5" in err
+        said = enroll(new / "fig", "--class", "fi\ng", "--json")
+        assert said.json["classes"] == {"apple": 5, "fi\ng": 4, "pear": 5, "plum": 5}
+        assert r"apple 5, fi\ng 4, pear 5, plum 5" in said.err
         assert tiny_backbone[0].pictures == 8  # with their mirror images
-        code, out, err = argus("enroll", store, examples)
-        assert code == 0 and out == "" and "0 enrolled + 15 enrolled before" in err
+        said = enroll(examples)
+        assert said.out == "" and "0 enrolled + 15 enrolled before" in said.err
 
     def test_what_cannot_be_used_is_named_and_the_exit_code_is_1(
-        self, argus: Any, examples: Path, tmp_path: Path, few_shot: Any
+        self, recognize: Any, examples: Path, tmp_path: Path, few_shot: Any
     ) -> None:
         few_shot.write(examples / "apple" / "ze\nro.jpg", b"")
         few_shot.write(examples / "pear" / "png.jpg", few_shot.picture("pear", 77))
         Image.open(examples / "plum" / "0.png").convert("CMYK").save(examples / "plum" / "print.jpg")
         (examples / "plum" / "loop.png").symlink_to("loop.png")
         for _ in range(2):
-            code, _, err = argus("enroll", tmp_path / "store", examples, *TINY)
-            assert code == 1
+            err = recognize("enroll", tmp_path / "store", examples, *TINY, code=1).err
             assert r"ze\nro.jpg: the file is empty (0 bytes)" in err
             assert "loop.png: cannot be read: Too many levels of symbolic links" in err
             assert "apple 5, pear 6, plum 6" in err
 
     def test_mistakes_are_named_and_change_nothing(
-        self,
-        argus: Any,
-        examples: Path,
-        tmp_path: Path,
-        few_shot: Any,
-        monkeypatch: pytest.MonkeyPatch,
+        self, recognize: Any, examples: Path, tmp_path: Path, few_shot: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = tmp_path / "store"
-        argus("enroll", store, examples, *TINY)
+        recognize("enroll", store, examples, *TINY)
         before = {file: file.read_bytes() for file in store.rglob("*") if file.is_file()}
         new = class_folders(tmp_path / "new", few_shot, ("fig",), range(3))
         copied = class_folders(tmp_path / "copied", few_shot, ("apple",), range(1)) / "apple"
@@ -233,84 +207,78 @@ class TestEnroll:
             ([closed], "closed: the folder cannot be read: Permission denied"),
             ([tmp_path / "hollow"], "nothing: an empty class"),
         ):
-            code, out, err = argus("enroll", store, *words)
-            assert code == 2 and out == "" and said in err and "Traceback" not in err, (words, err)
+            found = recognize("enroll", store, *words, code=2)
+            assert found.out == "" and said in found.err, words
             assert {file: file.read_bytes() for file in store.rglob("*") if file.is_file()} == before, words
-        code, _, err = argus("enroll", tmp_path, new, *TINY)
-        assert code == 2 and "holds other files" in err
+        assert "holds other files" in recognize("enroll", tmp_path, new, *TINY, code=2).err
 
 
 class TestClassify:
     @pytest.fixture
-    def store(self, argus: Any, examples: Path, tmp_path: Path) -> Path:
-        assert argus("enroll", tmp_path / "store", examples, *TINY)[0] == 0
+    def store(self, recognize: Any, examples: Path, tmp_path: Path) -> Path:
+        recognize("enroll", tmp_path / "store", examples, *TINY)
         return tmp_path / "store"
+
+    @pytest.fixture
+    def classify(self, recognize: Any, store: Path) -> Any:
+        return partial(recognize, "classify", store)
 
     @pytest.fixture
     def photos(self, tmp_path: Path, few_shot: Any) -> Path:
         return class_folders(tmp_path / "photos", few_shot, ("pear", "plum", "brick"), range(50, 53))
 
     def test_where_most_are_unknown_it_says_how_to_name_them_all_the_same(
-        self, argus: Any, store: Path, photos: Path
+        self, classify: Any, photos: Path
     ) -> None:
         for threshold, told in ((1, True), (0, False)):
-            _, _, err = argus("classify", store, photos, "--threshold", threshold)
-            assert ("--threshold 0 names the nearest" in " ".join(err.split())) == told
+            err = classify(photos, "--threshold", threshold).err
+            assert ("--threshold 0 names the nearest" in err) == told
 
-    def test_a_line_for_each_picture(self, argus: Any, store: Path, photos: Path, tmp_path: Path) -> None:
-        code, out, err = argus("classify", store, photos)
-        lines = [json.loads(line) for line in out.splitlines()]
-        assert code == 0 and "9 images classified: " in err
+    def test_a_line_for_each_picture(self, classify: Any, photos: Path, tmp_path: Path) -> None:
+        said = classify(photos)
+        lines = said.lines
+        assert "9 images classified: " in said.err
         assert [line["image"] for line in lines] == sorted(
             f"{label}/{n}.png" for label in ("pear", "plum", "brick") for n in range(50, 53)
         )
         assert [line["class"] for line in lines[:3]] == ["Unknown"] * 3
         assert {line["nearest"] for line in lines[3:6]} == {"pear"}
-        code, written, _ = argus("classify", store, photos, "--out", tmp_path / "new" / "lines.jsonl")
-        assert (code, written) == (0, "")
-        assert (tmp_path / "new" / "lines.jsonl").read_text(encoding="utf-8") == out
-        code, all_known, _ = argus("classify", store, photos, "--threshold", 0, "--coverage", 0.99)
-        assert '"Unknown"' not in all_known
+        assert classify(photos, "--out", tmp_path / "new" / "lines.jsonl").out == ""
+        assert (tmp_path / "new" / "lines.jsonl").read_text(encoding="utf-8") == said.out
+        assert '"Unknown"' not in classify(photos, "--threshold", 0, "--coverage", 0.99).out
 
     def test_an_extracted_store_of_the_same_views_gives_the_same_lines(
-        self, argus: Any, store: Path, photos: Path, tmp_path: Path, tiny_backbone: list[Any]
+        self, recognize: Any, classify: Any, photos: Path, tmp_path: Path, tiny_backbone: list[Any]
     ) -> None:
         vectors = tmp_path / "vectors"
-        assert argus("extract", photos, "--out", vectors, "--views", "four", *TINY)[0] == 0
+        recognize("extract", photos, "--out", vectors, "--views", "four", *TINY)
         tiny_backbone.clear()
-        code, out, _ = argus("classify", store, vectors)
-        assert code == 0 and sum(network.pictures for network in tiny_backbone) == 0
-        assert out == argus("classify", store, photos)[1]
-        assert argus("extract", photos, "--out", tmp_path / "one", *TINY)[0] == 0
-        code, _, err = argus("classify", store, tmp_path / "one")
-        assert (
-            code == 2
-            and "views: the store has 'one', now it is 'four'" in err
-            and "extract --views four" in err
-        )
-        code, _, err = argus("classify", store, photos, vectors)
-        assert code == 2 and "named beside other places" in err
+        out = classify(vectors).out
+        assert sum(network.pictures for network in tiny_backbone) == 0
+        assert out == classify(photos).out
+        recognize("extract", photos, "--out", tmp_path / "one", *TINY)
+        err = classify(tmp_path / "one", code=2).err
+        assert "views: the store has 'one', now it is 'four'" in err and "extract --views four" in err
+        assert "named beside other places" in classify(photos, vectors, code=2).err
 
-    def test_an_example_is_marked(self, argus: Any, store: Path, examples: Path) -> None:
-        code, out, _ = argus("classify", store, examples / "plum" / "0.png")
-        assert code == 0 and json.loads(out)["example_of"] == "plum"
+    def test_an_example_is_marked(self, classify: Any, examples: Path) -> None:
+        assert classify(examples / "plum" / "0.png").json["example_of"] == "plum"
 
     def test_what_cannot_be_used_has_an_error_and_the_exit_code_is_1(
-        self, argus: Any, store: Path, photos: Path, few_shot: Any
+        self, classify: Any, photos: Path, few_shot: Any
     ) -> None:
         few_shot.write(photos / "ze\nro.png", b"")
         (photos / "back").symlink_to(photos)
         for _ in range(2):
-            code, out, err = argus("classify", store, photos)
-            lines = [json.loads(line) for line in out.splitlines()]
-            assert code == 1 and len(lines) == 10
-            assert [line["image"] for line in lines if "error" in line] == ["ze\nro.png"]
-            assert r"quarantined ze\nro.png: the file is empty (0 bytes)" in err
-            assert "not searched back: a link that leads back" in err
-            assert "9 images classified, 1 quarantined" in err
+            said = classify(photos, code=1)
+            assert len(said.lines) == 10
+            assert [line["image"] for line in said.lines if "error" in line] == ["ze\nro.png"]
+            assert r"quarantined ze\nro.png: the file is empty (0 bytes)" in said.err
+            assert "not searched back: a link that leads back" in said.err
+            assert "9 images classified, 1 quarantined" in said.err
 
     def test_mistakes_are_named_and_what_was_written_before_stays(
-        self, argus: Any, store: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recognize: Any, store: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         out = tmp_path / "lines.jsonl"
         out.write_text("before")
@@ -329,42 +297,35 @@ class TestClassify:
             ([store, photos, "--out", photos / "a.jpg"], "is the name of an image"),
             ([store, photos, "--out", store / "support.json"], "which the command reads"),
         ):
-            code, said_out, err = argus("classify", *words[:2], "--out", out, "--overwrite", *words[2:])
-            assert code == 2 and said_out == "" and said in err and "Traceback" not in err, (words, err)
+            found = recognize("classify", *words[:2], "--out", out, "--overwrite", *words[2:], code=2)
+            assert found.out == "" and said in found.err, words
             assert out.read_text() == "before"
 
-        def full(descriptor: int) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        assert argus("classify", store, photos)[0] == 0  # so that the vectors are there
+        classify = partial(recognize, "classify", store, photos)
+        classify()  # so that the vectors are there
         monkeypatch.setattr(files_module, "_sync_folder", lambda folder: None)
-        monkeypatch.setattr(files_module.os, "fsync", full)
-        code, _, err = argus("classify", store, photos, "--out", out)
-        assert code == 2 and "is there already" in err
-        code, _, err = argus("classify", store, photos, "--out", out, "--overwrite")
-        assert code == 2 and "No space left on device" in err
+        monkeypatch.setattr(files_module.os, "fsync", FULL)
+        assert "is there already" in classify("--out", out, code=2).err
+        assert "No space left on device" in classify("--out", out, "--overwrite", code=2).err
         assert out.read_text() == "before" and not list(tmp_path.glob(".*"))
 
 
 def test_weights_that_were_named_from_another_folder_are_found_and_may_be_moved(
-    argus: Any, examples: Path, tmp_path: Path, small_resnet: Path, monkeypatch: pytest.MonkeyPatch
+    recognize: Any, examples: Path, tmp_path: Path, small_resnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = shutil.copytree(small_resnet, tmp_path / "here/weights")
     monkeypatch.chdir(tmp_path / "here")
     store = tmp_path / "support"
-    assert argus("enroll", store, examples, "--backbone", "resnet50:weights", "--views", "one")[0] == 0
+    recognize("enroll", store, examples, "--backbone", "resnet50:weights", "--views", "one")
     monkeypatch.chdir(tmp_path)
-    code, before, _ = argus("classify", store, examples / "apple")
-    assert code == 0
+    classify = partial(recognize, "classify", store, examples / "apple")
+    before = classify().out
     weights.rename(tmp_path / "moved")
-    code, _, said = argus("classify", store, examples / "apple")
-    assert code == 2 and "here/weights" in said
-    code, after, _ = argus("classify", store, examples / "apple", "--backbone", "resnet50:moved")
-    assert (code, after) == (0, before)
+    assert "here/weights" in classify(code=2).err
+    assert classify("--backbone", "resnet50:moved").out == before
 
 
-def test_the_help_names_all_that_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_all_that_may_be_chosen(recognize: Any) -> None:
     """The tables of the names bring torch along, for which a help does not wait; so it has them written out."""
-    assert run(["recognize", "table", "--help"]) == 0
-    shown = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    shown = set(re.findall(r"[\w-]+", recognize("table", "--help").out))
     assert {*CLASSIFIERS, *FEATURES, *VIEWS, *LAYOUTS} <= shown

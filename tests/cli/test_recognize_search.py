@@ -9,36 +9,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from argusvl.cli.main import run
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot import lance_index
 
-pytestmark = pytest.mark.usefixtures("quiet_logging")
-
 
 @pytest.fixture
-def store(tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]) -> Path:
+def store(argus: Any, tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]) -> Path:
     """Of six pictures of two kinds, and the pictures beside it."""
     for label in ("apple", "螺丝\n1"):
         for number in range(3):
             few_shot.write(tmp_path / f"photos/{label}/{number}.png", few_shot.picture(label, number))
-    words = ["recognize", "extract", str(tmp_path / "photos"), "--backbone", "tiny"]
-    assert run([*words, "--out", str(tmp_path / "s")]) == 0
+    argus("recognize", "extract", tmp_path / "photos", "--backbone", "tiny", "--out", tmp_path / "s")
     return tmp_path / "s"
 
 
-def found(words: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> list[dict[str, Any]]:
-    capsys.readouterr()
-    assert run(["recognize", "search", *words, "--backbone", "tiny"]) == code
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+@pytest.fixture
+def search(argus: Any) -> Any:
+    """Calls `search`; what it has found."""
+    return lambda *words, code=0: argus("recognize", "search", *words, "--backbone", "tiny", code=code).lines
 
 
-def test_the_most_alike_pictures_come_first(
-    store: Path, few_shot: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_most_alike_pictures_come_first(search: Any, store: Path, few_shot: Any, tmp_path: Path) -> None:
     for name, label, number in (("new.png", "apple", 9), ("there.png", "螺丝\n1", 1)):
         few_shot.write(tmp_path / "queries" / name, few_shot.picture(label, number))
-    new, there = found([str(store), str(tmp_path / "queries"), "--count", "4"], capsys)
+    new, there = search(store, tmp_path / "queries", "--count", "4")
     assert (new["image"], there["image"]) == ("new.png", "there.png")
     assert there["nearest"][0] == {"image": "螺丝\n1/1.png", "score": 1.0}
     assert len(new["nearest"]) == 4
@@ -54,52 +48,49 @@ def test_the_most_alike_pictures_come_first(
     assert scores[0] == pytest.approx(float(cosines.max()), abs=1e-5)
 
 
-def test_the_store_says_of_which_views_it_is(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_store_says_of_which_views_it_is(argus: Any, search: Any, store: Path, tmp_path: Path) -> None:
     viewed = tmp_path / "viewed"
-    words = ["recognize", "extract", str(tmp_path / "photos"), "--backbone", "tiny", "--views", "four"]
-    assert run([*words, "--out", str(viewed)]) == 0
-    lines = found([str(viewed), str(tmp_path / "photos"), "--count", "1"], capsys)
+    words = ["recognize", "extract", tmp_path / "photos", "--backbone", "tiny", "--views", "four"]
+    argus(*words, "--out", viewed)
+    lines = search(viewed, tmp_path / "photos", "--count", "1")
     assert [line["nearest"][0]["image"] for line in lines] == EmbeddingStore.open(viewed).paths()
 
 
-def test_a_store_asks_another_and_more_than_there_are_is_all(
-    store: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = found([str(store), str(store), "--count", "100"], capsys)
+def test_a_store_asks_another_and_more_than_there_are_is_all(search: Any, store: Path) -> None:
+    lines = search(store, store, "--count", "100")
     assert [line["nearest"][0]["image"] for line in lines] == EmbeddingStore.open(store).paths()
     assert all(len(line["nearest"]) == 6 for line in lines)
 
 
 def test_an_index_finds_the_same(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    search: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("lancedb")
-    exact = found([str(store), str(store), "--count", "2"], capsys)
+    exact = search(store, store, "--count", "2")
     monkeypatch.setattr(lance_index, "EXACT_LIMIT", 5)
     place = tmp_path / "place of the index"
-    indexed = found([str(store), str(store), "--count", "2", "--index", str(place)], capsys)
+    indexed = search(store, store, "--count", "2", "--index", place)
     assert place.is_dir()
     for one, other in zip(exact, indexed, strict=True):
         assert [near["image"] for near in one["nearest"]] == [near["image"] for near in other["nearest"]]
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_found(
-    store: Path, few_shot: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    search: Any, store: Path, few_shot: Any, tmp_path: Path
 ) -> None:
     few_shot.write(tmp_path / "queries/a.png", few_shot.picture("apple", 9))
     few_shot.write(tmp_path / "queries/broken.png", b"")
     out = tmp_path / "lines.jsonl"
-    assert found([str(store), str(tmp_path / "queries"), "--out", str(out)], capsys, code=1) == []
+    words = (store, tmp_path / "queries", "--out", out)
+    assert search(*words, code=1) == []
     good, bad = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
     assert good["image"] == "a.png" and len(good["nearest"]) == 6
     assert bad == {"image": "broken.png", "error": "the file is empty (0 bytes)"}
 
     out.write_text("mine")  # what is there is not replaced unasked
-    assert found([str(store), str(tmp_path / "queries"), "--out", str(out)], capsys, code=2) == []
+    assert search(*words, code=2) == []
     assert out.read_text() == "mine"
-    assert found([str(store), str(tmp_path / "queries"), "--out", str(out), "--overwrite"], capsys, 1) == []
+    assert search(*words, "--overwrite", code=1) == []
     assert out.read_text() != "mine"
 
 
@@ -113,10 +104,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_found(
         (["STORE", "--count", "0"], "--count"),
     ],
 )
-def test_mistakes_of_the_user(
-    store: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_of_the_user(argus: Any, store: Path, words: list[str], message: str) -> None:
     place, *rest = [word.replace("STORE", str(store)) for word in words]
     backbone = [] if "--backbone" in rest else ["--backbone", "tiny"]
-    assert run(["recognize", "search", place, str(store), *rest, *backbone]) == 2
-    assert message in capsys.readouterr().err
+    assert message in argus("recognize", "search", place, store, *rest, *backbone, code=2).err

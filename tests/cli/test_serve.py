@@ -9,12 +9,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-from argusvl.cli.main import run
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 
 def test_it_answers_until_sigterm_and_ends_with_0() -> None:
@@ -46,28 +43,21 @@ def test_it_answers_until_sigterm_and_ends_with_0() -> None:
     ],
 )
 def test_mistakes_are_told(
-    words: list[str],
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    argus: Any, words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["serve", *words]) == 2
-    said = capsys.readouterr().err
-    assert told in said.lower() and "Traceback" not in said
+    assert told in argus("serve", *words, code=2).err.lower()
 
 
 @pytest.mark.parametrize("token", ["", "short", "two words of some length", "schlüssel-schlüssel-1"])
-def test_a_weak_token_is_refused(token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_weak_token_is_refused(argus: Any, token: str, tmp_path: Path) -> None:
     file = tmp_path / "token.txt"
     file.write_text(token, encoding="utf-8")
-    assert run(["serve", "argus-hand", "--token-file", str(file)]) == 2
-    said = capsys.readouterr().err
+    said = argus("serve", "argus-hand", "--token-file", file, code=2).err
     assert "at least 16" in said and (not token or token not in said)
 
 
-def test_a_port_that_is_taken_is_told_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(argus: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert run(["serve", "argus-hand", "--port", str(taken.getsockname()[1])]) == 2
-    assert "another port" in capsys.readouterr().err
+        said = argus("serve", "argus-hand", "--port", taken.getsockname()[1], code=2).err
+    assert "another port" in said

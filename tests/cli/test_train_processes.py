@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from argusvl.cli.main import run
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 ARGUS = [sys.executable, "-c", "from argusvl.cli.main import main; main()"]
 
@@ -81,7 +80,7 @@ def test_two_processes_train_are_interrupted_and_go_on(command: list[str], tmp_p
 
 
 def test_a_mistake_is_said_once(
-    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], quiet_logging: None
 ) -> None:
     (tmp_path / "run" / "checkpoint-2").mkdir(parents=True)
     assert run([*command[len(ARGUS) :], "max_steps=2"]) == 2
@@ -90,11 +89,11 @@ def test_a_mistake_is_said_once(
 
 
 def test_more_processes_than_gpus_are_refused(
-    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    argus: Any, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert run([*command[len(ARGUS) :], "max_steps=2", "device=auto"]) == 2
-    assert "2 processes were asked for and this machine has 1 GPU" in capsys.readouterr().err
+    said = argus(*command[len(ARGUS) :], "max_steps=2", "device=auto", code=2).err
+    assert "2 processes were asked for and this machine has 1 GPU" in said
     assert "RANK" not in os.environ
 
 

@@ -13,13 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from argusvl.cli.main import run
 from argusvl.config.loading import to_yaml
 from argusvl.tasks import TASKS, TaskEntry
-
-pytestmark = pytest.mark.usefixtures("quiet_logging")
-
-Capture = pytest.CaptureFixture[str]
 
 ENTRY = TaskEntry(
     config="pose_task:PoseRunConfig",
@@ -39,7 +34,7 @@ def _in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Callable[[str], str]:
+def config(argus: Any, tmp_path: Path) -> Callable[[str], str]:
     """Writes the configuration of a run by its name, with data that the task's own verb has drawn."""
     from pose_task import PoseRunConfig, PoseSection
     from toy_task import toy_config
@@ -47,8 +42,8 @@ def config(tmp_path: Path) -> Callable[[str], str]:
     from argusvl.config.schema import DataSection
 
     for split, images in (("train", 48), ("val", 12)):
-        words = ["data", "synth", str(tmp_path / split), "--images", str(images), "--task", "pose"]
-        assert run([*words, "--seed", str(images)]) == 0
+        words = ["data", "synth", tmp_path / split, "--images", images, "--task", "pose"]
+        argus(*words, "--seed", images)
 
     def write(name: str) -> str:
         options: dict[str, Any] = {
@@ -80,11 +75,10 @@ def log_of(run_folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_task_is_trained_measured_used_and_reported(
-    config: Callable[[str], str], tmp_path: Path, capsys: Capture
+    argus: Any, config: Callable[[str], str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    assert run(["train", config("run"), "--json"]) == 0
-    trained = json.loads(capsys.readouterr().out)
+    trained = argus("train", config("run"), "--json").json
 
     # The best checkpoint is the one with the lowest error, neither the first nor what another direction would choose.
     measured = {e["step"]: e["eval_mpjpe"] for e in log_of(folder) if "eval_mpjpe" in e}
@@ -95,12 +89,11 @@ def test_a_task_is_trained_measured_used_and_reported(
     assert (folder / "best").resolve().name == f"checkpoint-{best}"
 
     # Eval finds the run's best checkpoint, and by its task the options and the figures.
-    assert run(["eval", str(folder), str(tmp_path / "val"), "--json", "--out", str(folder / "test")]) == 0
-    output = capsys.readouterr()
-    result = json.loads(output.out)
+    output = argus("eval", folder, tmp_path / "val", "--json", "--out", folder / "test")
+    result = output.json
     assert result["checkpoint"] == str(folder / f"checkpoint-{best}")
     assert result["mpjpe"] == pytest.approx(measured[best], rel=1e-5) and result["images"] == 12
-    assert "mean distance of a point from its truth, px; lower is better" in " ".join(output.err.split())
+    assert "mean distance of a point from its truth, px; lower is better" in output.err
     assert json.loads((folder / "test" / "figures.json").read_text(encoding="utf-8")) == result
 
     # Predict: pictures in, points out, with an option of its own; a checkpoint that was moved still names its task.
@@ -111,70 +104,50 @@ def test_a_task_is_trained_measured_used_and_reported(
         with np.load(file) as sample:
             Image.fromarray(sample["picture"]).save(tmp_path / "pictures" / f"{number}.png")
             truth.append(sample["point"].tolist())
-    assert run(["predict", str(moved), str(tmp_path / "pictures")]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = argus("predict", moved, tmp_path / "pictures").lines
     assert [Path(line["image"]).name for line in lines] == ["0.png", "1.png", "2.png"]
     errors = [np.hypot(*np.subtract(line["point"], point)) for line, point in zip(lines, truth, strict=True)]
     assert max(errors) < 8
-    out = tmp_path / "found.jsonl"
-    assert run(["predict", str(moved), str(tmp_path / "pictures"), "--mirrored", "--out", str(out)]) == 0
-    mirrored = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    mirrored = argus("predict", moved, tmp_path / "pictures", "--mirrored").lines
     assert mirrored[0]["point"][0] == pytest.approx(16 - lines[0]["point"][0])
 
     # The report has the task's section and its chart, and nothing of boxes.
-    assert run(["report", str(folder)]) == 0
+    argus("report", folder)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert '<section id="points">' in page and '<a href="#points">Points</a>' in page
     assert "The worst picture is" in page and "mpjpe, lower is better (px)" in page
     assert "mean distance of a point from its truth, px; lower is better" in page
     # So has an evaluation that lies elsewhere.
     elsewhere = shutil.copytree(folder / "test", tmp_path / "elsewhere")
-    assert run(["report", str(elsewhere)]) == 0
+    argus("report", elsewhere)
     assert '<section id="points">' in (elsewhere / "report.html").read_text(encoding="utf-8")
-    for of_detection in (
-        'id="pictures"',
-        'id="scores"',
-        'id="classes"',
-        'id="gallery"',
-        "AP50",
-        "truth ↓ said",
-    ):
-        assert of_detection not in page
+    sections = {f'id="{name}"' for name in ("pictures", "scores", "classes", "gallery")}
+    assert [text for text in (*sections, "AP50", "truth ↓ said") if text in page] == []
 
 
 def test_what_a_task_lacks_is_said_with_those_that_have_it(
-    config: Callable[[str], str], tmp_path: Path, capsys: Capture
+    argus: Any, config: Callable[[str], str], tmp_path: Path
 ) -> None:
-    assert run(["train", config("run"), "max_steps=1"]) == 0
+    argus("train", config("run"), "max_steps=1")
     folder, picture = tmp_path / "run", tmp_path / "a.png"
     Image.new("L", (16, 16)).save(picture)
     for words, what in (
         (["data", "check", "anything", "--task", "pose", "--html", "x"], "no `argus data check`"),
         (["init", "anything", "--task=pose"], "no `argus init`"),
         (["inspect", "params", str(folder / "best")], "no `argus inspect params`"),
-        (
-            ["inspect", "tokens", "x.jsonl", "--config", str(tmp_path / "run.yaml")],
-            "no `argus inspect tokens`",
-        ),
-        (["predict", str(folder), str(picture), "--draw", str(tmp_path / "drawn")], "no pictures"),
+        (["inspect", "tokens", "x", "--config", tmp_path / "run.yaml"], "no `argus inspect tokens`"),
+        (["predict", folder, picture, "--draw", tmp_path / "drawn"], "no pictures"),
     ):
-        capsys.readouterr()
-        assert run(words) == 2
-        assert (
-            f"error: the task pose has {what}\n  What to do: tasks that have it: detection"
-            in capsys.readouterr().err
-        )
+        told = f"error: the task pose has {what}\n  What to do: tasks that have it: detection"
+        assert told in argus(*words, code=2).err
 
 
 def test_the_help_of_a_verb_is_that_of_the_checkpoint_s_task(
-    config: Callable[[str], str], tmp_path: Path, capsys: Capture
+    argus: Any, config: Callable[[str], str], tmp_path: Path
 ) -> None:
-    assert run(["train", config("run"), "max_steps=1"]) == 0
-    for words in (["predict", str(tmp_path / "run"), "--help"], ["predict", "--task", "pose", "--help"]):
-        capsys.readouterr()
-        assert run(words) == 0
-        shown = capsys.readouterr().out
+    argus("train", config("run"), "max_steps=1")
+    for words in (["predict", tmp_path / "run", "--help"], ["predict", "--task", "pose", "--help"]):
+        shown = argus(*words).out
         assert "--mirrored" in shown and "--teachers" not in shown and "Find the spot in pictures" in shown
-    assert run(["data", "--task", "pose", "--help"]) == 0
-    shown = capsys.readouterr().out
+    shown = argus("data", "--task", "pose", "--help").out
     assert "synth" in shown and "convert" not in shown.partition("Commands:")[2]
