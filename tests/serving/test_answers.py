@@ -10,21 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from argusvl.cli.main import run as argus
 from argusvl.serving.answers import answer_class
 from argusvl.serving.app import make_app
-from argusvl.serving.hosting import LoadedModel
+from argusvl.serving.hosting import LoadedModel, load_store
 from argusvl.serving.limits import Limits
 from argusvl.serving.page_files import PAGE
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
-
-
-def predicted(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
-    capsys.readouterr()
-    assert argus(["predict", *map(str, words)]) == 0
-    line: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return line
 
 
 @pytest.fixture
@@ -34,12 +26,10 @@ def photo(kit: Any, tmp_path: Path) -> Path:
     return file
 
 
-def test_objects_are_those_of_argus_predict(
-    shipped: Any, photo: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_objects_are_those_of_argus_predict(argus: Any, shipped: Any, photo: Path) -> None:
     reply = shipped.post("/v1/detect?threshold=0.01", photo.read_bytes(), "image/jpeg")
     assert reply.status == 200
-    line = predicted(capsys, "argus-tiny", photo, "--score-threshold", "0.01")
+    line = argus("predict", "argus-tiny", photo, "--score-threshold", "0.01").json
     answer = reply.json
     assert answer["image"] == {"width": 90, "height": 120, "turned": True}
     assert answer["image"]["width"] == line["width"]
@@ -72,13 +62,11 @@ def test_the_text_path_answers_with_what_is_written(shipped: Any, kit: Any) -> N
     assert (reply.json["text"], reply.json["complete"]) == (wanted.text, wanted.complete)
 
 
-def test_hands_are_those_of_argus_predict(
-    shipped: Any, photo: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_hands_are_those_of_argus_predict(argus: Any, shipped: Any, photo: Path) -> None:
     camera, box = "150,150,45,60", "10,10,80,100"
     path = f"/v1/hands?side=left&box={box}&camera={camera}"
     (hand,) = shipped.post(path, photo.read_bytes(), "image/jpeg").json["hands"]
-    line = predicted(capsys, "argus-hand", photo, "--side", "left", "--box", box, "--camera", camera)
+    line = argus("predict", "argus-hand", photo, "--side", "left", "--box", box, "--camera", camera).json
     assert hand["joints_px"] == line["joints_px"]
     assert (hand["side"], hand["box_xyxy_px"]) == ("left", [10, 10, 80, 100])
     assert hand["joints_mm"][0] == [0, 0, 0]
@@ -138,23 +126,13 @@ def test_the_openapi_document_has_examples_that_are_answers(tiny: LoadedModel, h
 
 
 def test_a_store_answers_as_argus_recognize_does(
-    kit: Any, tmp_path: Path, few_shot: Any, tiny_backbone: Any, capsys: pytest.CaptureFixture[str]
+    argus: Any, kit: Any, tmp_path: Path, few_shot: Any, tiny_backbone: Any
 ) -> None:
-    from argusvl.serving.hosting import load_store
-
-    data = few_shot.make_category(tmp_path / "data")
-    examples, queries = (
-        data / "fruit/2.support-set",
-        sorted((data / "fruit/6.preprocessed").rglob("*.png"))[:3],
-    )
-    store = tmp_path / "support"
-    words = ["--backbone", "tiny", "--workers", "1"]
-    assert argus(["recognize", "enroll", str(store), str(examples), *words]) == 0
-    capsys.readouterr()
-    names = [str(query) for query in queries]
-    said = argus(["recognize", "classify", str(store), *names, "--workers", "1"])
-    assert said == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    fruit, store = few_shot.make_category(tmp_path / "data") / "fruit", tmp_path / "support"
+    queries = sorted((fruit / "6.preprocessed").rglob("*.png"))[:3]
+    words = ("--backbone", "tiny", "--workers", "1")
+    argus("recognize", "enroll", store, fruit / "2.support-set", *words)
+    lines = argus("recognize", "classify", store, *queries, "--workers", "1").lines
     with kit.serving([load_store(store, backbone=None, device="cpu")]) as client:
         for query, line in zip(queries, lines, strict=True):
             answer = client.post("/v1/recognize", query.read_bytes()).json

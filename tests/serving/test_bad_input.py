@@ -98,10 +98,9 @@ def test_forms_that_are_none(shipped: Any, kit: Any) -> None:
     for parts in forms:
         reply = shipped.form("/v1/detect", parts)
         assert (reply.status, reply.is_problem) == (400, True), reply.body
-    assert shipped.form("/v1/detect", [kit.file_part(picture), kit.text_part("threshold", "7")]).status == 422
-    assert (
-        shipped.form("/v1/detect", [kit.file_part(picture), kit.text_part("url", "file:///x")]).status == 422
-    )
+    for setting in (("threshold", "7"), ("url", "file:///x")):
+        parts = [kit.file_part(picture), kit.text_part(*setting)]
+        assert shipped.form("/v1/detect", parts).status == 422
     for kind in ("multipart/form-data", "multipart/form-data; boundary=YY"):
         assert shipped.post("/v1/detect", b"--XX\r\n", kind).status == 400
 

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,16 @@ def read_all(connection: socket.socket) -> bytes:
     return got
 
 
+def wait(until: Callable[[], object]) -> None:
+    """Waits for what comes in a moment, ten seconds at most."""
+    end = time.monotonic() + 10
+    while not until() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def head(path: str = "/v1/echo", length: int = 100) -> bytes:
-    lines = (
-        f"POST {path} HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: image/png",
-        f"Content-Length: {length}",
-    )
-    return "\r\n".join([*lines, "", ""]).encode()
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: image/png")
+    return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
 
 
 def test_a_token_is_asked_for(kit: Any) -> None:
@@ -101,9 +104,7 @@ def test_who_goes_is_not_waited_for(kit: Any) -> None:
         first, half = client.raw(), client.raw()
         first.sendall(head(length=len(body)) + body)
         half.sendall(head(length=len(body)) + body[:20])
-        until = time.monotonic() + 5
-        while not echo.batches and time.monotonic() < until:
-            time.sleep(0.01)
+        wait(lambda: echo.batches)
         second = client.raw()
         second.sendall(head(length=len(body)) + body)
         time.sleep(0.2)
@@ -121,9 +122,7 @@ def test_what_is_too_much_at_once_is_told_to_come_again(kit: Any) -> None:
         echo.go_on.clear()
         with ThreadPoolExecutor(12) as pool:
             replies = [pool.submit(client.post, "/v1/echo", kit.grey(k)) for k in range(12)]
-            until = time.monotonic() + 10
-            while sum(reply.done() for reply in replies) < 6 and time.monotonic() < until:
-                time.sleep(0.01)
+            wait(lambda: sum(reply.done() for reply in replies) >= 6)
             assert client.get("/readyz").status == 503
             echo.go_on.set()
             got = [reply.result() for reply in replies]
@@ -136,13 +135,12 @@ def test_what_is_too_much_at_once_is_told_to_come_again(kit: Any) -> None:
 def test_a_thousand_at_once_are_answered_or_refused(kit: Any) -> None:
     with kit.serving([kit.Echo().loaded], Limits(requests=32, connections=200)) as client:
         body = kit.grey(3)
+        closing = head(length=len(body)).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
         def ask(_: int) -> int:
             try:
                 with client.raw() as connection:
-                    connection.sendall(
-                        head(length=len(body)).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body
-                    )
+                    connection.sendall(closing + body)
                     got = read_all(connection)
             except (ConnectionResetError, BrokenPipeError):
                 return 0
@@ -190,11 +188,7 @@ def test_the_server_finishes_what_it_has_taken(kit: Any) -> None:
     with kit.serving([echo.loaded], Limits(batch=1, wait_ms=0)) as client, ThreadPoolExecutor(3) as pool:
         echo.go_on.clear()
         taken = [pool.submit(client.post, "/v1/echo", kit.grey(k)) for k in range(3)]
-        until = time.monotonic() + 5
-        while (
-            client.get("/metrics").body.find(b"argus_requests_at_once 3.0") < 0 and time.monotonic() < until
-        ):
-            time.sleep(0.02)
+        wait(lambda: b"argus_requests_at_once 3.0" in client.get("/metrics").body)
         client.server.should_exit = True
         time.sleep(0.5)
         with pytest.raises(ConnectionError):

@@ -19,7 +19,6 @@ from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, Route, expect
 
-from argusvl.cli.main import run as argus
 from argusvl.serving.hosting import load_store
 from argusvl.serving.limits import Limits
 from argusvl.visual.drawing import colour_of
@@ -102,9 +101,8 @@ def test_a_picture_is_answered_with_boxes_that_a_threshold_and_classes_filter(
         expect(tab.locator("#overlay .object")).to_have_count(len(sure))
         shown = sorted((x, y, x + w, y + h) for x, y, w, h in boxes(tab))
         for here, there in zip(shown, sorted(one["box_xyxy_px"] for one in sure), strict=True):
-            assert here == pytest.approx(
-                there, abs=0.6
-            )  # both halves of a batch may differ in the last digits
+            # Both halves of a batch may differ in the last digits.
+            assert here == pytest.approx(there, abs=0.6)
         set_score(tab, 0.05)
         expect(tab.locator("#objects button")).to_have_count(len(asked))
         expect(tab.locator("#tally")).to_contain_text(f"{len(asked)} objects")
@@ -255,9 +253,8 @@ def test_too_large_pictures_are_told_before_they_travel(
         asked: list[str] = []
         tab.on("request", lambda request: request.method == "POST" and asked.append(request.url))
         give(tab, ("noise.png", kit.picture((64, 64))))
-        expect(tab.locator("#problems")).to_contain_text(
-            "noise.png: It has 13 KiB; this server takes 4 KiB at most."
-        )
+        told = "noise.png: It has 13 KiB; this server takes 4 KiB at most."
+        expect(tab.locator("#problems")).to_contain_text(told)
         give(tab, ("drawn.png", drawn))
         expect(tab.locator("#problems")).to_contain_text("drawn.png: It has 448×336 = 0.15 megapixels")
         assert asked == []
@@ -344,8 +341,7 @@ def test_a_telephone_shows_all_of_it_and_may_photograph(
         )
         assert small == 0
         tops = tab.locator(".actions button:visible").evaluate_all("all => all.map(b => b.offsetTop)")
-        assert len(tops) == 3
-        assert len(set(tops)) == 1
+        assert len(tops) == 3 and len(set(tops)) == 1
         tab.get_by_role("button", name="Hands").click()
         answered(tab)
         assert tab.evaluate("document.documentElement.scrollWidth") == 390
@@ -408,7 +404,7 @@ def test_every_colour_of_the_page_is_one_of_the_report(shipped: Any) -> None:
 
 
 def test_the_tab_of_a_store_says_the_class_and_what_is_of_none(
-    kit: SimpleNamespace, open_page: OpenPage, tmp_path: Path, tiny_backbone: Any
+    argus: Any, kit: SimpleNamespace, open_page: OpenPage, tmp_path: Path, tiny_backbone: Any
 ) -> None:
     examples = tmp_path / "examples"
     for name, colour in (("red", (220, 30, 30)), ("蓝色", (30, 30, 220)), ("green", (30, 200, 60))):
@@ -416,9 +412,7 @@ def test_the_tab_of_a_store_says_the_class_and_what_is_of_none(
         for number in range(4):
             (examples / name / f"{number}.png").write_bytes(disc(colour, number))
     store = tmp_path / "support"
-    assert (
-        argus(["recognize", "enroll", str(store), str(examples), "--backbone", "tiny", "--workers", "1"]) == 0
-    )
+    argus("recognize", "enroll", store, examples, "--backbone", "tiny", "--workers", "1")
     with kit.serving([load_store(store, backbone=None, device="cpu")]) as client, open_page(client) as tab:
         expect(tab.locator("#serves")).to_have_text("support (3 classes)")
         seen = disc((225, 35, 28), 9)
@@ -476,9 +470,8 @@ def test_letters_that_the_readers_system_lacks_come_from_the_server(
         assert len(letters) >= 2
         tab.wait_for_function("document.fonts.size > 0")
         shapes = tab.evaluate(INK, [*letters, "\u9fa0"])
-        assert (
-            len(set(shapes)) == len(letters) + 1
-        )  # none of them is the box that stands for a letter not brought
+        # None of them is the box that stands for a letter not brought.
+        assert len(set(shapes)) == len(letters) + 1
         assert brought.value.body()[:4] == b"wOFF" and len(brought.value.body()) < 20_000
         assert complaints == []
     finally:

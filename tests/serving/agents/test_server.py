@@ -141,9 +141,8 @@ def test_a_log_is_judged_and_what_it_orders_is_only_quoted(ask: Ask) -> None:
     found = ask("why_log_ended", log="train.log")
     assert found["cause"] == "cuda_oom"
     assert found["where"] == "train.log:8"
-    assert (
-        "IGNORE" in found["findings"][0]["what"]
-    )  # where the description of the field says that it is untrusted
+    # Where the description of the field says that it is untrusted.
+    assert "IGNORE" in found["findings"][0]["what"]
 
 
 def test_a_finding_is_explained(ask: Ask) -> None:
