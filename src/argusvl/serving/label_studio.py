@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -164,23 +165,25 @@ def _picture(task: LabelTask, key: str, where: str, limits: Limits, files: Path 
         raise ProblemError(422, f"{where}: no such picture in the server's folder") from None
 
 
+@dataclass(frozen=True, slots=True)
 class _Control:
-    """Where boxes go in a project's labelling configuration.
+    """Where boxes go in a project's labelling configuration; by default under Label Studio's usual names.
 
     Attributes:
         key: Of the picture in a task's data.
+        labels: Those that the project has; ``None``: any.
     """
 
-    def __init__(self, name: str, to_name: str, key: str, labels: frozenset[str] | None) -> None:
-        self._name, self._to_name, self.key, self._labels = name, to_name, key, labels
+    name: str = "label"
+    to_name: str = "image"
+    key: str = "image"
+    labels: frozenset[str] | None = None
 
     @classmethod
     def of(cls, label_config: str | None) -> "_Control":
-        """Reads the configuration; without one, Label Studio's usual names. No boxes or no XML: ``ProblemError``
-        (422).
-        """
+        """Reads the configuration, where there is one. No boxes or no XML: ``ProblemError`` (422)."""
         if not label_config:
-            return cls("label", "image", "image", None)
+            return cls()
         try:
             root = fromstring(label_config)
         except (ParseError, DefusedXmlException, ValueError):
@@ -199,7 +202,7 @@ class _Control:
         width, height = upload.size
         regions = []
         for number, found in enumerate(objects):
-            if self._labels is not None and found.label not in self._labels:
+            if self.labels is not None and found.label not in self.labels:
                 continue
             x1, y1, x2, y2 = found.box_xyxy_px
             value = {
@@ -214,8 +217,8 @@ class _Control:
                 Region(
                     id=f"argus-{task}-{number}",
                     type=_CONTROL.lower(),
-                    from_name=self._name,
-                    to_name=self._to_name,
+                    from_name=self.name,
+                    to_name=self.to_name,
                     original_width=width,
                     original_height=height,
                     image_rotation=0,
