@@ -67,6 +67,7 @@ ABLATIONS = {
     "two-proposals-an-object": ["detection_positives_per_object=2"],
     "no-scaling": ["scale_min=1", "scale_max=1"],
     "not-turned": ["vertical_flip=0", "rotate90=0"],
+    "300-tokens": ["max_pixels=235200"],
 }
 FEW = (10, 25, 50)
 PLAIN = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
