@@ -97,6 +97,7 @@ def test_what_cannot_work_on_several_processes_is_refused_before_they_meet(
 
 IN_PARTS = {"gradient_shares_every": 1, "trainer_arguments": {"fsdp": True}}
 FULL = {"fp16_full_eval": True, "bf16_full_eval": True}
+ACCELERATOR = {"trainer_arguments": {"accelerator_config": "a.json"}}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,7 @@ FULL = {"fp16_full_eval": True, "bf16_full_eval": True}
     [
         ({"metric_for_best_model": "beauty"}, "", 1, "metric_for_best_model: there is no figure 'beauty'"),
         ({"trainer_arguments": FULL}, "", 1, "full eval"),
+        (ACCELERATOR, "", 1, "accelerator_config: .*'a.json' would hide what is trained with"),
         ({"trainer_arguments": {"deepspeed": "zero2.json"}}, "", 1, "deepspeed: .*--deepspeed FILE"),
         ({}, "ACCELERATE_USE_DEEPSPEED", 1, "before a step that is not finite could be passed over"),
         ({}, "ACCELERATE_USE_FSDP", 1, "asked for by the launcher, and not by the configuration"),

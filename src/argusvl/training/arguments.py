@@ -154,10 +154,10 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
             remedy="write fsdp: true into the section trainer_arguments, and start with `argus train --processes`, "
             "torchrun, or accelerate launch --multi_gpu",
         )
+    accelerator = _options(passed, "accelerator_config")
     if processes_of_launcher() == 1:
         return
     _refuse_sharding_that_cannot_work(passed)
-    accelerator = passed.get("accelerator_config") or {}
     problems = {
         "accelerator_config.dispatch_batches": (
             bool(accelerator.get("dispatch_batches")),
@@ -199,16 +199,22 @@ _FSDP_OPTIONS = (
 )
 
 
-def _refuse_sharding_that_cannot_work(passed: Mapping[str, Any]) -> None:
-    if not passed.get("fsdp"):
-        return
-    options = passed.get("fsdp_config") or {}
+def _options(passed: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Options that transformers would read from a file as well."""
+    options = passed.get(key) or {}
     if not isinstance(options, Mapping):
         raise ConfigError(
             f"the path {options!r} would hide what is trained with",
-            where="trainer_arguments.fsdp_config",
+            where=f"trainer_arguments.{key}",
             remedy="write the options themselves here",
         )
+    return options
+
+
+def _refuse_sharding_that_cannot_work(passed: Mapping[str, Any]) -> None:
+    if not passed.get("fsdp"):
+        return
+    options = _options(passed, "fsdp_config")
     instead = {
         "activation_checkpointing": "use gradient_checkpointing instead",
         "state_dict_type": "remove it: a checkpoint holds the whole weights, and the optimizer's state in parts",
