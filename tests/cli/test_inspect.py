@@ -160,4 +160,4 @@ def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
 
 @pytest.mark.parametrize("what", ["nothing.yaml", "nowhere", "13B"])
 def test_memory_of_nothing_is_the_users_mistake(argus: Any, what: str) -> None:
-    argus("inspect", "memory", what, code=2)
+    assert f"{what}: no such" in argus("inspect", "memory", what, code=2).err
