@@ -147,13 +147,14 @@ class MemoryRecorder:
             torch.cuda.synchronize(self._device)
             self.on_device.append(torch.cuda.memory_allocated(self._device))
 
-    def slopes(self, *, skip: int = 0) -> dict[str, Slope]:
+    def slopes(self, *, skip: int = 0, limit: float = LIMIT_BYTES_PER_IMAGE) -> dict[str, Slope]:
         """Bytes per image: ``resident`` of this process, and ``device`` where that is a GPU.
 
-        ``resident`` is the slope of the bytes handed out where these alone are sure to grow more than is allowed.
+        ``resident`` is the slope of the bytes handed out where these alone are sure to grow by more than ``limit``.
 
         Args:
             skip: Leave out samples taken at fewer images, in which buffers and caches of the first calls grow.
+            limit: What growth of the bytes handed out counts, in bytes per image.
         """
         kept = [index for index, images in enumerate(self.images) if images >= skip]
         at = [self.images[index] for index in kept]
@@ -162,7 +163,7 @@ class MemoryRecorder:
             return fit_slope(at, [values[index] for index in kept])
 
         resident, handed_out = slope(self.resident), slope(self.handed_out)
-        hidden = resident.verdict() != "grows" and handed_out.verdict() == "grows"
+        hidden = resident.verdict(limit) != "grows" and handed_out.verdict(limit) == "grows"
         found = {"resident": handed_out if hidden else resident}
         if self.on_device:
             found["device"] = slope(self.on_device)

@@ -74,9 +74,9 @@ def soak(model: str, steps: int) -> Soak:
         config = load_config(file, DetectionRunConfig, [*changes, f"logging_steps={every}"])
         with MemoryRecorder() as recorder:
             run_training(DetectionTask(config), config, listeners=[_Watch(recorder, every)])
-        slope = recorder.slopes(skip=round(_WARM_UP * steps))["resident"]
     scale = 1000 / _MIB
     limit = _LIMIT / scale
+    slope = recorder.slopes(skip=round(_WARM_UP * steps), limit=limit)["resident"]
     return Soak(
         steps=steps,
         per_1000_steps=slope.per_step * scale,
