@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -306,6 +307,33 @@ def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback() -> Non
 def test_ctrl_c_after_the_results_ends_with_130_without_a_traceback() -> None:
     done = python(WITH_A_VERB.format(verb=INTERRUPTED_AFTER_ITS_RESULTS), "try")
     assert (done.returncode, done.stdout, done.stderr) == (130, "the result\n", "interrupted\n")
+
+
+INTERRUPTED_IN_A_WRITE = """
+import os, signal, threading
+
+def verb() -> None:
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    print("x" * 5999, flush=True)
+"""
+
+
+def test_ctrl_c_in_a_write_of_standard_output_writes_nothing_twice() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    full = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            full += os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    room = len(os.read(reading, 4096))  # for a part of what is printed
+    command = [sys.executable, "-c", WITH_A_VERB.format(verb=INTERRUPTED_IN_A_WRITE), "try"]
+    with subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE, text=True) as child:
+        os.close(writing)
+        assert child.stderr is not None and child.stderr.readline() == "interrupted\n"
+        with os.fdopen(reading, "rb") as pipe:
+            written = pipe.read()[full - room :]
+    assert (child.returncode, len(written)) == (130, 6000)
 
 
 def test_ctrl_c_comes_after_an_import_and_not_into_it(tmp_path: Path) -> None:

@@ -128,8 +128,8 @@ def _open_standard_streams() -> None:
         sys.stderr = io.TextIOWrapper(io.FileIO(2, "wb"), write_through=True)
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         before: Any = sys.stdout
-        sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_StandardOutput(1, "wb", closefd=False)),
+        sys.stdout = _StandardOutput(
+            io.BufferedWriter(io.FileIO(1, "wb", closefd=False)),
             line_buffering=getattr(before, "line_buffering", False),
             write_through=getattr(before, "write_through", False),
         )
@@ -138,12 +138,26 @@ def _open_standard_streams() -> None:
             text.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-class _StandardOutput(io.FileIO):
-    """Names itself in its errors, which otherwise look like those of any file."""
+class _StandardOutput(io.TextIOWrapper):
+    """Names itself in its errors, which otherwise look like those of any file.
 
-    def write(self, data: Any, /) -> int:
+    The text does it, not the file below: what is interrupted between a write in Python and its return is buffered
+    still, and written once more.
+    """
+
+    def write(self, text: str, /) -> int:
         try:
-            return super().write(data)
+            return super().write(text)
         except OSError as error:
-            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
-            raise OSError(error.errno, reason, STANDARD_OUTPUT) from None
+            raise _of_standard_output(error) from None
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise _of_standard_output(error) from None
+
+
+def _of_standard_output(error: OSError) -> OSError:
+    reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return OSError(error.errno, reason, STANDARD_OUTPUT)
