@@ -250,26 +250,22 @@ def exif_orientation(path: str | Path, data: bytes | None = None) -> int:
         return _orientation(image)
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path, *, exif: Literal["refuse", "ignore"] = "ignore") -> tuple[int, int]:
     """``(width, height)`` of the stored pixels, from the header alone.
 
     Raises:
-        ImageError: The file is missing, empty or no image.
+        ImageError: The file is missing, empty, no image, or turned by its EXIF tag while ``exif`` is ``"refuse"``.
     """
     with _open_header(Path(path)) as image:
+        if exif == "refuse":
+            _refuse_turned(_orientation(image), path)
         return image.size
 
 
 def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
     orientation = _orientation(image)
-    if exif == "refuse" and orientation != UPRIGHT:
-        raise ImageError(
-            f"EXIF orientation is {orientation}: the pixels are stored {_ORIENTATIONS[orientation][0]}, "
-            "and boxes drawn on the displayed picture would not fit them",
-            where=where,
-            remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
-            slug="exif-orientation",
-        )
+    if exif == "refuse":
+        _refuse_turned(orientation, where)
     try:
         image.load()
         rgb = _to_rgb(image)
@@ -283,6 +279,17 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
         rgb = turn_upright(rgb, orientation)
     rgb.info.clear()
     return rgb
+
+
+def _refuse_turned(orientation: int, where: object) -> None:
+    if orientation != UPRIGHT:
+        raise ImageError(
+            f"EXIF orientation is {orientation}: the pixels are stored {_ORIENTATIONS[orientation][0]}, "
+            "and boxes drawn on the displayed picture would not fit them",
+            where=where,
+            remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
+            slug="exif-orientation",
+        )
 
 
 @contextmanager

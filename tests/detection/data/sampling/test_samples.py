@@ -77,6 +77,16 @@ def test_missing_empty_and_turned_images_are_errors(source: Any, read: Callable[
             read(Scene((name,), ()), source.root, LIMITS, "a.jsonl:1")
 
 
+def test_a_turned_image_is_refused_in_the_same_words_with_and_without_its_pixels(source: Any) -> None:
+    source.image("turned.jpg", (56, 28), orientation=6)
+    said = []
+    for read in (load_scene, measure_scene):
+        with pytest.raises(ImageError) as error:
+            read(Scene(("turned.jpg",), ()), source.root, LIMITS, "a.jsonl:1")
+        said.append((str(error.value), error.value.slug))
+    assert said[0] == said[1]
+
+
 def test_too_many_vision_tokens(write_scene: Callable[..., RecordFile], read: Callable[..., object]) -> None:
     scene, root, source = scene_of(write_scene())
     with pytest.raises(DataError) as error:

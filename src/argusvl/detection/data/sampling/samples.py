@@ -17,7 +17,7 @@ from PIL import Image
 
 from argus_doctor.wording import show_name
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
+from argusvl.core.images import image_size, open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.records import ObjectAnnotation, Scene
@@ -189,14 +189,7 @@ def measure_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -
     plans: list[ResizePlan] = []
     for name in scene.images:
         with _named_by(source):
-            if (orientation := exif_orientation(root / name)) != UPRIGHT:
-                raise ImageError(
-                    f"EXIF orientation is {orientation}",
-                    where=root / name,
-                    remedy="convert the data set with `argus data convert`, which turns the pixels upright",
-                    slug="exif-orientation",
-                )
-            size = image_size(root / name)
+            size = image_size(root / name, exif="refuse")
         plans.append(limits.plan(*size, f"{source} ({name})"))
     grids = tuple(patch_grid(*plan.resized_size) for plan in plans)
     return Turn(grids=grids, objects=_move_objects(scene, plans, source))
