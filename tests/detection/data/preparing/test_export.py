@@ -102,11 +102,21 @@ def test_what_a_format_cannot_hold_is_refused_by_name(make: MakeFolder) -> None:
         assert kinds(export(data, data.parent / f"{name}2", ExportOptions(name))) == ["not-exportable"]
 
 
-def test_a_record_without_an_image_is_refused_where_records_are_images(make: MakeFolder) -> None:
+@pytest.mark.parametrize("name", [name for name in FORMATS if not format_of(name).no_images])
+def test_a_record_without_an_image_is_refused_where_the_reader_refuses_it(
+    make: MakeFolder, name: str
+) -> None:
     data = make(line("images/a.jpg"), {"images": [], "objects": []})
-    report, _ = run(data, "voc")
+    report, out = run(data, name)
     assert (kinds(report), report.images, report.notes) == (["not-exportable"], {"train": 1}, [])
-    assert export(data, data.parent / "argus", ExportOptions("argus")).findings == []
+    read = format_of(name).read(out, ReadOptions())
+    assert (len(read.images), read.findings) == (1, [])
+
+
+def test_argus_keeps_a_record_without_an_image(make: MakeFolder) -> None:
+    report, out = run(make(line("images/a.jpg"), {"images": [], "objects": []}), "argus")
+    assert report.findings == []
+    assert [one.student.images for one in RecordFile(out / "train.jsonl")] == [("images/a.jpg",), ()]
 
 
 def test_a_turned_picture_is_refused(make: MakeFolder, source: Any) -> None:

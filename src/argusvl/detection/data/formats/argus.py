@@ -43,6 +43,7 @@ ARGUS = Format(
     write=write_argus,
     image_folder="images",
     several_images=True,
+    no_images=True,
     teachers=True,
 )
 

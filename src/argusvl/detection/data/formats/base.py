@@ -236,6 +236,7 @@ class Format:
     Attributes:
         image_folder: Where images stand in what is written; ``{split}`` is replaced.
         several_images: Whether a record of it may show several images.
+        no_images: Whether a record of it may show none.
         teachers: Whether a record of it may have teachers, and whether it knows a teacher pool.
         label_problem: Why it cannot hold a description, or ``None`` where it can.
     """
@@ -244,6 +245,7 @@ class Format:
     write: Writer
     image_folder: str
     several_images: bool = False
+    no_images: bool = False
     teachers: bool = False
     label_problem: Callable[[str], str | None] = lambda label: None
 

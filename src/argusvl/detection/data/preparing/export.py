@@ -152,14 +152,14 @@ def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: Expor
         if one.name == TEACHER_POOL and not chosen.teachers:
             pooled += 1
             one = replace(one, name="train")
-        if len(one.record.student.images) == 1 or chosen.several_images:
-            result.append(one)
-            continue
         scene = one.record.student
-        if not scene.images:
-            text = f"it shows no image, and each record of {name} is one of an image"
-            remedy = "name its image, or choose a format whose records name theirs, such as argus"
+        if not scene.images and not chosen.no_images:
+            text = f"it shows no image, and a record of {name} is about images"
+            remedy = "name its image, or export to argus, whose records may show none"
             report.findings.append(finding("not-exportable", one.record.source, text, remedy=remedy))
+            continue
+        if len(scene.images) == 1 or chosen.several_images:
+            result.append(one)
             continue
         divided += 1
         for index, image in enumerate(scene.images):
