@@ -68,7 +68,7 @@ def test_a_link_to_what_is_not_there_is_refused_by_name(predict: Any, photos: Pa
     shutil.copy(photos / "0.png", folder / "a.png")
     (folder / "b.png").symlink_to(tmp_path / "nowhere.png")
     said = predict(folder, code=1)
-    assert len(said.lines) == 1 and f"{folder / 'b.png'}: no such image" in said.err
+    assert len(said.lines) == 1 and f"{folder / 'b.png'}: the link points nowhere" in said.err
 
 
 def test_other_labels_and_no_captions(predict: Any, photos: Path) -> None:

@@ -109,6 +109,14 @@ def is_inside(folder: Path, path: Path) -> bool:
     return real_path(folder) in (real, *real.parents)
 
 
+def link_to_nothing(path: str | Path) -> str | None:
+    """What to tell of a link to what is not there; ``None`` of any other path."""
+    link = Path(path)
+    if link.exists() or not link.is_symlink():
+        return None
+    return f"the link points nowhere: there is no {str(link.readlink())!r}"
+
+
 def refuse_replacing(
     *targets: Path | None,
     overwrite: bool | None,
@@ -195,6 +203,8 @@ def _open_ordinary(path: str | Path, flags: int) -> int:
         descriptor = os.open(path, flags, 0o666)
     except ValueError:  # a NUL, or a character that names of files cannot have here
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, link_to_nothing(path) or error.strerror, str(path)) from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from argusvl.core.errors import DataError, ImageError, ImageTooLargeError
-from argusvl.core.files import cannot_read, open_file, read_bytes
+from argusvl.core.files import cannot_read, link_to_nothing, open_file, read_bytes
 
 FORMATS = {
     ".avif": "AVIF",
@@ -311,7 +311,8 @@ def _cannot_open(file: str | Path, error: OSError) -> DataError:
             remedy="raise the limit (ulimit -n) or use fewer --workers, and give the same command again",
         )
     if error.errno == errno.ENOENT:
-        return ImageError("no such image file", where=file, remedy="check the path", slug="missing-image")
+        what = link_to_nothing(file) or "no such image file"
+        return ImageError(what, where=file, remedy="check the path", slug="missing-image")
     if error.errno == errno.EISDIR:
         return ImageError("a folder, not an image file", where=file, remedy="name a file in it")
     return cannot_read(file, error, ImageError)

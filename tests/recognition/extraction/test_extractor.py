@@ -102,7 +102,7 @@ def strange(tmp_path: Path) -> tuple[Path, set[str], dict[str, str]]:
         "text.jpg": "not an image",
         "cut.jpg": "damaged or truncated",
         "latin-\udce9.png": "not UTF-8",
-        "gone.png": "no such image file",
+        "gone.png": "the link points nowhere",
         "loop.png": "cannot be read: Too many levels of symbolic links",
         "pipe.png": "a pipe, not a file",
     }

@@ -10,6 +10,7 @@ import pytest
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation, ReadOptions, Source
 from argusvl.detection.data.formats.voc import parse_voc, read_voc
+from argusvl.detection.data.preparing.inspection import inspect_image
 
 
 def test_corners_stand_in_any_order_and_parts_have_boxes_of_their_own() -> None:
@@ -209,6 +210,26 @@ def test_of_two_images_with_one_name_the_one_that_the_xml_names_is_used(voc: Any
     source = listing(voc.root)
     assert splits(source) == {"a.png": None}
     assert [(f.slug, f.where) for f in source.findings] == [("image-without-annotation", "a.jpg")]
+
+
+@pytest.mark.parametrize("target", ["gone", "/nowhere/gone"])
+def test_a_link_that_points_nowhere_is_told_as_one(voc: Any, target: str) -> None:
+    for name, linked in (("a", "a.jpg"), ("b", "b.xml")):
+        voc.pair(name)
+        (voc.root / linked).unlink()
+        (voc.root / linked).symlink_to(target)
+    source = listing(voc.root)
+    assert source.findings == []
+    found = [
+        one
+        for image in source.images
+        for one in inspect_image(image.path, image.name, image.annotate()).findings
+    ]
+    assert [(one.slug, one.where) for one in found] == [
+        ("missing-image", "a.xml"),
+        ("malformed-annotation", "b.xml"),
+    ]
+    assert all(f"the link points nowhere: there is no {target!r}" in one.what for one in found)
 
 
 def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:

@@ -40,7 +40,8 @@ def split_of_path(name: str) -> str | None:
 def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[str, Path]:
     """Path below ``root``, with ``/`` → file with such an ending (lower case), in a fixed order, without hidden ones.
 
-    ``source`` takes the findings of names that are not UTF-8, and of links that lead outside.
+    ``source`` takes the findings of names that are not UTF-8, and of links that lead outside. A link to nothing is
+    listed: whoever opens it says so.
     """
     found: dict[str, Path] = {}
     for folder, folders, names in os.walk(root):
@@ -54,7 +55,7 @@ def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[st
                 source.refuse(finding("file-name-not-utf8", ascii(relative), "the file's name is not UTF-8"))
                 continue
             file = Path(folder) / name
-            if file.is_symlink() and not is_inside(root, file):
+            if file.is_symlink() and file.exists() and not is_inside(root, file):
                 source.refuse(outside_problem(relative, root, relative))
                 continue
             found[relative] = file

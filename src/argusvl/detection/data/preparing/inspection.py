@@ -12,6 +12,7 @@ from stat import S_ISREG
 from argus_doctor.findings import Finding
 from argus_doctor.wording import show_name
 from argusvl.core.errors import ImageError
+from argusvl.core.files import link_to_nothing
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
 from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem, finding
 from argusvl.detection.data.formats.base import Annotation, SourceObject
@@ -114,7 +115,7 @@ def missing_image(path: Path, name: object) -> str | None:
     try:
         return None if S_ISREG(path.stat().st_mode) else f"{text}: it is no file"
     except FileNotFoundError:
-        return text
+        return text if (link := link_to_nothing(path)) is None else f"{text}: {link}"
     except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
         return f"{text}: {error.strerror if isinstance(error, OSError) else error}"
 
