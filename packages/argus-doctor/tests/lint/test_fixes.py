@@ -82,6 +82,21 @@ def test_an_edit_puts_the_steps_of_a_loop_in_order() -> None:
     assert mend(MODES + MODES_END, "training-in-evaluation-mode") == f"{MODES}    model.train()\n{MODES_END}"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "if z: continue\n    else",
+        "try: f()\n    except E",
+        "try: f()\n    except E: pass\n    else",
+        "try: f()\n    finally",
+        "for z in y: f()\n    else",
+    ],
+)
+def test_gradients_are_cleared_in_whatever_block_the_backward_pass_is(head: str) -> None:
+    start, step = f"{BEGIN}    {head}:\n", STEP.replace("    ", "        ")
+    assert mend(start + step, "missing-zero-grad") == f"{start}        optimizer.zero_grad()\n{step}"
+
+
 FORWARD = "class Net(nn.Module):\n    def forward(self, z):\n        q = self.code(z)\n        "
 
 

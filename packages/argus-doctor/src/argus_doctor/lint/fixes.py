@@ -249,9 +249,10 @@ def _first(function: ast.FunctionDef) -> ast.stmt:
 
 
 def _following(tree: Tree, statement: ast.stmt) -> list[ast.stmt]:
-    """What comes after a statement in its block."""
-    body = getattr(tree.parent.get(statement), "body", [])
-    return body[body.index(statement) + 1 :] if statement in body else []
+    """What comes after a statement in its block, which may be an ``else`` or a ``finally``."""
+    fields = (value for _, value in ast.iter_fields(tree.parent[statement]) if isinstance(value, list))
+    block = next(one for one in fields if statement in one)
+    return block[block.index(statement) + 1 :]
 
 
 def _called_by(statement: ast.stmt, name: str) -> list[ast.Call]:
