@@ -136,7 +136,10 @@ def test_a_loss_that_is_not_a_number_is_named(loss: Any) -> None:
 def test_what_is_no_loss_is_a_finding_about_the_watch() -> None:
     found = train(Wrapped(), loss="low", val_loss="low", lr="low", terms={"box": "low"}).report()
     assert {one.where for one in found} == {"loss", "val_loss", "lr", "terms"}
-    assert {one.id for one in found} == {"N-449"} and all("low" in one.what for one in found)
+    assert {one.id for one in found} == {"N-449"}
+    assert {(one.what, one.remedy) for one in found} == {
+        ("Watch.step was given 'low', which is no number", "give the tensor, or its value")
+    }
 
 
 def test_a_model_without_parameters_or_without_any_that_trains() -> None:

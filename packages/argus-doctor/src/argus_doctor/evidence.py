@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from argus_doctor.errors import ArgusError
+from argus_doctor.findings import Finding, finding
 from argus_doctor.record.bounded import Course, Ends
 from argus_doctor.suspicion import Suspicion
 
@@ -410,7 +412,7 @@ class Evidence:
     source: list[Suspicion] = field(default_factory=list)
     unmasked: tuple[str, str] | None = None
     skipped: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, Finding] = field(default_factory=dict)
     figure: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
     spread: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
     pulls: list[dict[str, Pull]] = field(default_factory=Ends)
@@ -422,7 +424,15 @@ class Evidence:
         try:  # a context manager would take longer than most of these parts do
             do()
         except Exception as error:  # noqa: BLE001 - as above
-            self.failures.setdefault(part, repr(error))
+            self.failed(part, error)
+
+    def failed(self, part: str, error: Exception) -> None:
+        """Takes down what went wrong in a part first; what the user can mend is told without the doctor's insides."""
+        if part not in self.failures:
+            what, remedy = f"this part of the doctor stopped: {error!r}", None
+            if isinstance(error, ArgusError):
+                what, remedy = error.what, error.remedy
+            self.failures[part] = finding("check-failed", part, what, remedy=remedy)
 
     @property
     def step(self) -> int:

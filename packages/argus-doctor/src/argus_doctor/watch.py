@@ -201,7 +201,7 @@ class Watch:
 
     def _rates(self, stated: float | None) -> tuple[float, ...]:
         if stated is not None:
-            return (float(stated),)
+            return (_number(stated),)
         there = [one for reference in self._optimizers if (one := reference()) is not None]
         rates = (group.get("lr") for one in there for group in one.param_groups)
         return tuple(float(rate) for rate in rates if rate is not None)  # Adafactor chooses its own
@@ -222,7 +222,7 @@ class Watch:
             one = value if value.numel() == 1 else value.float().mean()
             self._host.ask(one, lambda there: then(float(there)))
         elif value is not None:
-            then(float(value))
+            then(_number(value))
 
     def _take_loss_value(self, record: Step, value: float) -> None:
         record.loss = value
@@ -358,6 +358,15 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _number(given: Any) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        raise ArgusError(
+            f"Watch.step was given {given!r:.80}, which is no number", remedy="give the tensor, or its value"
+        ) from None
 
 
 def _checked_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:

@@ -79,5 +79,5 @@ def examine(evidence: Evidence, more: Iterable[Check] = ()) -> list[Finding]:
             suspicions.extend(check(evidence))
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             name = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
-            evidence.failures.setdefault(name, repr(error))
+            evidence.failed(name, error)
     return join(suspicions, evidence)

@@ -123,9 +123,7 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
                 certain=certain,
             )
         )
-    for part, error in evidence.failures.items():
-        found.append(finding("check-failed", part, f"this part of the doctor stopped: {error}"))
-    return found
+    return [*found, *evidence.failures.values()]
 
 
 def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:

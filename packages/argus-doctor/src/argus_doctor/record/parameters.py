@@ -339,7 +339,7 @@ class ParameterRecord:
             if self._evidence.not_finite is None:
                 self._check_guards()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
-            self._evidence.failures.setdefault("gradients", repr(error))
+            self._evidence.failed("gradients", error)
             self._unknown = True
 
     def _check_guards(self) -> None:
