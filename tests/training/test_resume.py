@@ -270,6 +270,10 @@ def test_other_records_and_another_length_are_said_when_resuming(
     digest[0] = "second"
     with pytest.raises(ConfigError, match="the training records have changed"):
         warnings_of(max_steps=6)
+    with pytest.raises(
+        ConfigError, match="weight_decay was .* and is 0.5; the training records have changed"
+    ):
+        train(ToyTask(), tmp_path / "run", resume=True, max_steps=6, weight_decay=0.5)
     (said,) = warnings_of(max_steps=6, allow_changes=True)
     assert said == "going on with a change: the training records have changed"
     digest[0] = "first, records of the pool a"  # of which the checkpoint says nothing

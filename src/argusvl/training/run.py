@@ -31,10 +31,10 @@ from argusvl.training.arguments import training_arguments
 from argusvl.training.launch import is_first_process
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Policy
-from argusvl.training.protocol import FinishesRuns, Task
+from argusvl.training.protocol import FinishesRuns, LearnsAssets, Task
 from argusvl.training.saving import POSITION_KEYS
 from argusvl.training.snapshot import SavedSnapshot
-from argusvl.training.state import TrainState
+from argusvl.training.state import TrainState, fingerprint_of
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
@@ -168,8 +168,11 @@ def run_training(
         transformers.utils.logging.disable_progress_bar()  # its bars would break ours
         # That intervals are not those of the checkpoint: ours hold (saving.resume), and other changes are said below.
         transformers.utils.logging.get_logger("transformers.trainer_utils").setLevel(logging.ERROR)
-        then = None if checkpoint is None else SavedSnapshot(checkpoint).config
+        saved = None if checkpoint is None else SavedSnapshot(checkpoint)
+        then = None if saved is None else saved.config
         changes = _changed_keys(then, config)
+        if saved is not None and changes and not allow_changes:
+            changes += _unread_data_changes(task, saved)
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
         moved = _moved_root(then, config)
         _refuse_or_tell(moved, allowed=True)
@@ -262,6 +265,16 @@ def _changed_data(then: str | None, now: str | None) -> list[str]:
         for name, digest in _data_parts(now or "").items()
         if known.get(name, digest) != digest
     ]
+
+
+def _unread_data_changes(task: Task, saved: SavedSnapshot) -> list[str]:
+    """The same, where no run begins that would read the data; nothing of data that cannot be read."""
+    try:
+        if isinstance(task, LearnsAssets):
+            task.load_assets(saved.checkpoint)
+        return _changed_data(saved.engine.data, fingerprint_of(task.train_dataset()))
+    except ArgusError:
+        return []
 
 
 def _data_parts(fingerprint: str) -> dict[str, str]:

@@ -127,9 +127,8 @@ class TrainState:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """Of the training data; ``None`` where they cannot say."""
-        fingerprint = getattr(self.train_dataset, "fingerprint", None)
-        return None if fingerprint is None else fingerprint()
+        """Of the training data, see :func:`fingerprint_of`."""
+        return fingerprint_of(self.train_dataset)
 
     def notify(self, what: str, **details: Any) -> None:
         """Calls an event of transformers' callbacks."""
@@ -157,3 +156,9 @@ class TrainState:
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """In its body the model has the averaged weights, where an average is kept."""
         return contextlib.nullcontext() if self.ema is None else self.ema.applied()
+
+
+def fingerprint_of(data: Dataset[Any]) -> str | None:
+    """Of training data, by which other ones are known; ``None`` where they cannot say."""
+    fingerprint = getattr(data, "fingerprint", None)
+    return None if fingerprint is None else fingerprint()
