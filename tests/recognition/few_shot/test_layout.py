@@ -191,6 +191,19 @@ def test_examples_alone(data: Path, tmp_path: Path) -> None:
     assert set(read_examples(data, layout="argus", category="tools")) == {"saw"}
 
 
+@pytest.mark.parametrize("layout", ["argus", "imagefolder"])
+def test_a_folder_that_fits_another_layout_says_which(data: Path, tmp_path: Path, layout: str) -> None:
+    folder = tmp_path / "plain"
+    for name in ("cats/a", "dogs/a", "dogs/b"):
+        write(folder / f"{name}.png", picture(name, 1))
+    with pytest.raises(LayoutError, match="by --layout classes the folder holds the classes cats, dogs"):
+        read_examples(folder, layout=layout)
+    with pytest.raises(LayoutError, match="--layout names other forms"):  # a table needs queries
+        read_layout(folder, None, parse_layout(layout))
+    with pytest.raises(LayoutError, match="by --layout argus the folder holds the classes apple, pear, plum"):
+        read_layout(data, None, parse_layout("imagefolder"))
+
+
 def test_a_folder_that_does_not_fit_the_layout_is_named(tmp_path: Path) -> None:
     write(tmp_path / "cats/a.png", picture("cat", 1))
     for read in (

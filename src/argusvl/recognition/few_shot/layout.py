@@ -23,7 +23,7 @@ from pathlib import Path
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import DataError
 from argusvl.core.files import require_folder
-from argusvl.core.wording import listed_below, printable
+from argusvl.core.wording import listed, listed_below, printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
 _SHOWN_PROBLEMS = 20
@@ -134,20 +134,41 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
     """
     require_folder(data, remedy=f"name a folder that holds {layout.expected()}", error=LayoutError)
     listing = find_images(data)
-    reader = _Reader(data, layout, category)
-    reader.read(listing)
-    reader.look_for_empty_folders(listing)
-    found = reader.categories()
-    _refuse_problems(data, reader.problems, layout.expected())
+    found, problems = _read(data, layout, category, listing)
+    fitting = "" if any(one.classes for one in found) else _fitting_layouts(data, layout, listing)
+    _refuse_problems(data, problems, layout.expected(), fitting)
     return found
 
 
-def _refuse_problems(data: Path, problems: Sequence[str], expected: str) -> None:
+def _read(
+    data: Path, layout: Layout, category: str | None, listing: Listing
+) -> tuple[list[Category], list[str]]:
+    """The categories that a layout finds in a folder, and what does not fit."""
+    reader = _Reader(data, layout, category)
+    reader.read(listing)
+    reader.look_for_empty_folders(listing)
+    return reader.categories(), reader.problems
+
+
+def _fitting_layouts(data: Path, layout: Layout, listing: Listing) -> str:
+    """What to tell of a folder in which a layout finds no class: the layouts that fit it, and the classes by them."""
+    told = []
+    for name, other in LAYOUTS.items():
+        if layout.queries and not other.queries:
+            continue
+        found, problems = _read(data, other if layout.queries else replace(other, queries=()), None, listing)
+        if not problems:
+            classes = listed([printable(label) for one in found for label in one.classes])
+            told.append(f"; by --layout {name} the folder holds the classes {classes}")
+    return "".join(told)
+
+
+def _refuse_problems(data: Path, problems: Sequence[str], expected: str, fitting: str = "") -> None:
     if problems:
         raise LayoutError(
             f"not laid out as expected:{listed_below(problems, _SHOWN_PROBLEMS)}",
             where=data,
-            remedy=f"expected are {expected}; --layout names other forms",
+            remedy=f"expected are {expected}{fitting or '; --layout names other forms'}",
         )
 
 
