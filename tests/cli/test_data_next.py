@@ -1,7 +1,8 @@
-"""`argus data next`: which photographs to label, from outside."""
+"""`argus data next` and `prelabel`: which photographs to label, and what a model has found in them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,17 @@ def test_what_is_labelled_is_left_out_also_as_a_smaller_copy(argus: Any, photos:
 
 def test_a_folder_without_photographs_is_the_users_mistake(argus: Any, tmp_path: Path) -> None:
     assert "holds no photographs" in argus("data", "next", "argus-tiny", tmp_path, "--count", "3", code=2).err
+
+
+def test_predictions_become_tasks_with_pre_labels(argus: Any, photos: Path) -> None:
+    found = photos.parent / "found.jsonl"
+    box = {"bbox_2d": [16, 12, 48, 24], "label": "RBC", "score": 0.75, "label_score": 0.9, "desc": "RBC"}
+    line = {"image": str(photos / "a.png"), "width": 112, "height": 84, "objects": [box]}
+    found.write_text(json.dumps(line) + "\n", "utf-8")
+    words = ["data", "prelabel", found, photos.parent / "out", "--labels", "RBC, WBC", "--model-version", "m"]
+    shown = argus(*words)
+    assert shown.out == "" and "1 task with 1 pre-labelled boxes of 2 labels" in shown.err
+    assert (photos.parent / "out/images/a.png").is_file()
+    (task,) = json.loads((photos.parent / "out/label-studio.json").read_text("utf-8"))
+    assert [one["model_version"] for one in task["predictions"]] == ["m"]
+    assert "out" in argus(*words, code=2).err

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from argusvl.cli.main import run
 from argusvl.config.loading import to_yaml
 from argusvl.tasks import load_run_config
 
@@ -156,6 +157,15 @@ def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
     config.write_text(shipped.replace("models/Qwen2.5-VL-3B-Instruct", qwen), "utf-8")
     found = argus("inspect", "memory", config, "--tokens", "128", "--image-tokens", "16", "--json").json
     assert found["configured"] == "LoRA 16, checkpointing"
+
+
+def test_a_soak_trains_and_tells_how_memory_went(
+    capsys: pytest.CaptureFixture[str], quiet_logging: None, tiny_checkpoint: Path
+) -> None:
+    ended = run(["inspect", "memory", str(tiny_checkpoint), "--soak", "20", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["steps"], said["limit"]) == (20, 8.0)
+    assert ended == (1 if said["verdict"] == "grows" else 0)  # of so few steps either may be said
 
 
 @pytest.mark.parametrize("what", ["nothing.yaml", "nowhere", "13B"])
