@@ -70,6 +70,84 @@ def accumulation() -> list[Finding]:
 
 
 @healthy
+def micro_batches_that_are_told_one_by_one() -> list[Finding]:
+    model = mlp()
+    optimizer = by_adam(model)
+    watch = Watch(model, optimizer, source=False)
+    for number, (inputs, labels) in enumerate(islice(points(8), 500), 1):
+        loss = F.cross_entropy(model(inputs), labels)
+        (loss / 5).backward()
+        if number % 5 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+@healthy
+def gradients_that_are_written_and_not_added() -> list[Finding]:
+    model = mlp()
+    optimizer = by_adam(model)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, labels in islice(points(), 100):
+        loss = F.cross_entropy(model(inputs), labels)
+        asked = torch.autograd.grad(loss, list(model.parameters()))
+        for parameter, gradient in zip(model.parameters(), asked, strict=True):
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad.copy_(gradient)
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+def by_turns(*, of_one_batch: bool, clear: Callable[[int], bool] = lambda number: True) -> list[Finding]:
+    """Two optimizers for two parts of a model, each cleared before its own backward pass, which reaches both parts."""
+    model = mlp()
+    optimizers = [torch.optim.Adam(model[place].parameters(), 0.01) for place in (0, 2)]
+    watch = Watch(model, optimizers, source=False)
+    for step, (inputs, labels) in enumerate(islice(points(), 240)):
+        for number in (0, 1) if of_one_batch else (step % 2,):
+            if clear(number):
+                optimizers[number].zero_grad()
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            optimizers[number].step()
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+@healthy
+def parts_that_train_in_turn() -> list[Finding]:
+    return by_turns(of_one_batch=True)
+
+
+@healthy
+def parts_that_train_at_every_second_batch() -> list[Finding]:
+    return by_turns(of_one_batch=False)
+
+
+def test_of_two_optimizers_the_one_that_is_never_cleared_is_seen() -> None:
+    assert "missing-zero-grad" in {one.slug for one in by_turns(of_one_batch=True, clear=bool)}
+
+
+@healthy
+def a_part_that_steps_once_in_four_batches() -> list[Finding]:
+    model = mlp()
+    often, rarely = (torch.optim.Adam(model[place].parameters(), 0.01) for place in (2, 0))
+    watch = Watch(model, [often, rarely], source=False)
+    for number, (inputs, labels) in enumerate(islice(points(), 320), 1):
+        loss = F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        for optimizer in [often] if number % 4 else [often, rarely]:
+            optimizer.step()
+            optimizer.zero_grad()
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+@healthy
 def scaler_that_skips_steps() -> list[Finding]:
     model = mlp()
     optimizer = by_adam(model)

@@ -330,6 +330,7 @@ def test_an_odd_model_is_watched_and_nothing_is_found(name: str) -> None:
         ({"model": "resnet"}, "what is to be watched is 'resnet'"),
         ({"model": torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))}, "is scripted, and takes no hooks"),
         ({"optimizer": ["sgd"]}, "'sgd' is no optimizer"),
+        ({"optimizer": torch.optim.SGD.__new__(torch.optim.SGD)}, "a SGD has not called Optimizer.__init__"),
         ({"frozen": 3}, "frozen is 3"),
         ({"frozen": ["body", "heed.bias"]}, "no parameter is called 'heed.bias'; did you mean 'head.bias'?"),
     ],
@@ -414,19 +415,19 @@ def test_a_model_that_cannot_be_called_again_is_not_probed_and_nothing_breaks() 
     assert found.id == "N-449" and found.where == "probe" and "not without its head" in found.what
 
 
-@pytest.mark.parametrize("kind", ["closure", "several-times", "wrapped"])
+@pytest.mark.parametrize("kind", ["closure", "several-times", "wrapped", "wrapped under another name"])
 def test_gradients_that_come_about_within_the_step(kind: str) -> None:
     class Wrapper(torch.optim.Optimizer):
-        """As Accelerate has it: an optimizer by its class, with nothing of one."""
+        """As Accelerate and many a Lookahead have it: an optimizer by its class, with nothing of one."""
 
         def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-            self.optimizer = optimizer
+            setattr(self, "optimizer" if kind == "wrapped" else "base", optimizer)
 
     model = Wrapped()
     real: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), 0.05)
     if kind == "several-times":
         real = torch.optim.LBFGS(model.parameters(), 0.1, max_iter=3)
-    watch = Watch(model, Wrapper(real) if kind == "wrapped" else real, source=False)
+    watch = Watch(model, Wrapper(real) if "wrapped" in kind else real, source=False)
     for inputs, targets in batches():
 
         def closure(inputs: Tensor = inputs, targets: Tensor = targets) -> Tensor:

@@ -258,6 +258,15 @@ def test_a_weight_decay_that_points_up_the_gradient_is_not_taken_for_a_sign() ->
     assert "wrong-sign" not in proven(found)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_loss_that_is_climbed_by_what_has_learned_may_be_meant(learned: bool) -> None:
+    model = mlp()
+    if learned:
+        trained(model, rounds(), lr=0.01)
+    (found,) = trained(model, rounds(), lambda *pair: -F.cross_entropy(*pair), lr=1e-3, steps=40)
+    assert (found.slug, found.severity) == ("wrong-sign", "hint" if learned else "error")
+
+
 def test_what_is_to_be_given_back_is_no_leak() -> None:
     assert not proven(trained(mlp(outputs=8), rows(Tensor.clone), F.mse_loss))
 

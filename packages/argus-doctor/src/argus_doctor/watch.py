@@ -374,12 +374,18 @@ def _checked_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
     listed = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
     given = [one for one in listed if one is not None]
     for one in given:
-        if not isinstance(plain(one), torch.optim.Optimizer):
-            raise ArgusError(
-                f"{one!r:.80} is no optimizer",
-                where="Watch(model, optimizer)",
-                remedy="give the torch.optim.Optimizer, several in a list, or None",
-            )
+        inner = plain(one)
+        if not isinstance(inner, torch.optim.Optimizer):
+            what = f"{one!r:.80} is no optimizer"
+        elif not hasattr(inner, "_optimizer_step_pre_hooks"):
+            what = f"a {type(one).__name__} has not called Optimizer.__init__, and takes no hooks"
+        else:
+            continue
+        raise ArgusError(
+            what,
+            where="Watch(model, optimizer)",
+            remedy="give the torch.optim.Optimizer that makes the steps, several in a list, or None",
+        )
     return [plain(one) for one in given]
 
 

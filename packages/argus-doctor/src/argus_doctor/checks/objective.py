@@ -24,6 +24,9 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
         best = Counter(one.best for one in known).most_common(1)[0][0]
         # A relative of a loss may point away from it by chance: the very gradient does not.
         exact = all(abs(cosine) > _VERY for cosine in cosines) and best in _PLAIN
+        # Who turns what had been learned may mean to: unlearning, a perturbation that is to do harm.
+        first = known[0]
+        exact &= first.loss is None or first.chance is None or first.loss > _LEARNED * first.chance
         if turned >= 0.9 * len(known) and not upwards:
             sign = "the very gradient, turned" if exact else "gradient turned"
             what = f"the gradient at the outputs is that of {best} with the opposite sign: training makes it greater"
@@ -36,6 +39,8 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 _UPWARDS = 0.2
+_LEARNED = 0.9
+"""A loss below so much of that of outputs that do not depend on the inputs tells of training before this one."""
 _VERY = 0.999
 _PLAIN = ("cross-entropy", "binary-cross-entropy", "squared", "absolute", "huber", "own-loss")
 

@@ -12,6 +12,7 @@ import math
 import weakref
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from typing import Any
@@ -60,9 +61,16 @@ _DECAYS_APART = ("AdamW", "SGD", "AdamW8bit", "Lion", "LAMB")
 
 
 def plain(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimizer within a wrapper such as Accelerate's."""
-    while hasattr(optimizer, "optimizer"):  # Accelerate's calls itself an optimizer and has none of its hooks
+    """The optimizer within a wrapper such as Accelerate's or a Lookahead, which may have none of its hooks."""
+    while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
+    while isinstance(optimizer, torch.optim.Optimizer) and not hasattr(
+        optimizer, "_optimizer_step_pre_hooks"
+    ):
+        within = [one for one in vars(optimizer).values() if isinstance(one, torch.optim.Optimizer)]
+        if len(within) != 1:
+            break
+        optimizer = within[0]
     return optimizer  # type: ignore[no-any-return]
 
 
@@ -103,11 +111,9 @@ class ParameterRecord:
         self._moved_buffers: set[str] = set()
         self._unstepped: bytes | None = None
         self._turn, self._unknown = 0, False
-        self._clean: set[int] = set()
-        self._reached: set[int] = set()
-        self._stale = [0, 0]
+        self._stale: dict[int, list[int]] = {}
         self._foreign: dict[int, bool] = {}
-        self._guards: list[weakref.ref[nn.Parameter]] = []
+        self._guards: list[_Guard] = []
         self.looking, self.stepped = True, False
         self._handles: list[Any] = []
         self._guarding_now: list[Any] = []
@@ -130,13 +136,13 @@ class ParameterRecord:
             for handle in self._guarding_now:
                 handle.remove()
             self._guarding_now = []
+            for guard in self._guards:
+                guard.followed = False
         elif not self._guarding_now:
-            there = [(reference, one) for reference in self._guards if (one := reference()) is not None]
-            self._guarding_now = [
-                one.register_hook(self._guarding(reference))  # type: ignore[no-untyped-call]
-                for reference, one in there
-                if one.requires_grad  # it may have been frozen since
-            ]
+            for guard in self._guards:
+                parameter = guard.parameter()
+                if parameter is not None and parameter.requires_grad:  # it may have been frozen since
+                    self._guarding_now += self._guarding(guard, parameter)
 
     def _held(self) -> Iterator[tuple[torch.optim.Optimizer, Mapping[str, Any]]]:
         for reference in self._optimizers:
@@ -279,38 +285,50 @@ class ParameterRecord:
     def _guard(self) -> None:
         """Some small parameters tell at the backward passes of a look whether they add to an older gradient.
 
-        A hook on a leaf runs before its gradient is added to what is there. What a step trains with is old where
-        *every* backward pass since the last step found a gradient: accumulation finds none at its first, and a
-        gradient that another loss left behind is cleared before this one's.
+        What an optimizer's step trains with is old where *every* backward pass since its last step found a gradient:
+        accumulation finds none at its first, and a gradient that another loss left behind is cleared before this one's.
         """
-        held = {id(p) for _, group in self._held() for p in group["params"]}
-        small = sorted((p for _, p in self._named() if p.requires_grad and id(p) in held), key=Tensor.numel)
+        optimizers = {id(p): id(optimizer) for optimizer, group in self._held() for p in group["params"]}
+        small = sorted(
+            (p for _, p in self._named() if p.requires_grad and id(p) in optimizers), key=Tensor.numel
+        )
         chosen = small[:: max(1, len(small) // _GUARDS)][:_GUARDS]
-        self._guards = [weakref.ref(p) for p in chosen]
+        self._guards = [_Guard(weakref.ref(p), optimizers[id(p)]) for p in chosen]
         self.look(True)
 
-    def _guarding(self, reference: weakref.ref[nn.Parameter]) -> Callable[[Tensor], None]:
-        def hook(_: Tensor) -> None:
-            if (parameter := reference()) is None:
-                return
-            key = id(reference)
-            self._reached.add(key)
-            old = parameter.grad
+    def _guarding(self, guard: _Guard, parameter: nn.Parameter) -> list[Any]:
+        """Hooks that run before a gradient is computed, and after it was added: one asked for by itself is not."""
+
+        def before(_: Tensor) -> None:
+            there = guard.parameter()
+            old = None if there is None else there.grad
+            guard.found_none = old is None or old.is_sparse
             if old is None or old.is_sparse:
-                self._clean.add(key)
-            elif old.device.type == "cpu":
-                if not bool(held_here(old).any()):
-                    self._clean.add(key)
+                return
+            if old.device.type == "cpu":
+                guard.found_none = not bool(held_here(old).any())
             else:  # asking a GPU would wait for it: whether it was zero is known a step later
-                self._host.ask(held_here(old).detach().any(), lambda there: self._recant(bool(there)))
+                self._host.ask(held_here(old).detach().any(), lambda there: self._recant(guard, bool(there)))
 
-        return hook
+        def after(_: Tensor) -> None:
+            guard.added = True
+            guard.clean |= guard.found_none
 
-    def _recant(self, stale: bool) -> None:
+        return [
+            parameter.register_hook(before),  # type: ignore[no-untyped-call]
+            parameter.register_post_accumulate_grad_hook(after),  # type: ignore[no-untyped-call]
+        ]
+
+    def _recant(self, guard: _Guard, stale: bool) -> None:
         """A gradient on a GPU was taken for an old one, and was zero."""
-        if not stale:
-            self._stale[0] = max(0, self._stale[0] - 1)
-            self._evidence.stale_gradients = self._stale[0], self._stale[1]
+        if not stale and guard.optimizer in self._stale:
+            self._count_stale(guard.optimizer, -1, 0)
+
+    def _count_stale(self, optimizer: int, stale: int, looks: int) -> None:
+        counts = self._stale.setdefault(optimizer, [0, 0])
+        counts[:] = max(0, counts[0] + stale), counts[1] + looks
+        most = max(self._stale.values())
+        self._evidence.stale_gradients = most[0], most[1]
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
@@ -336,6 +354,7 @@ class ParameterRecord:
         try:
             if self.looking:
                 self._see_gradients(optimizer)
+                self._begin_guarding(optimizer)
             if self._evidence.not_finite is None:
                 self._check_guards()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
@@ -347,7 +366,7 @@ class ParameterRecord:
         guards, step = self._guards, self._evidence.step
         if step > SELDOM and guards:  # what is no number spreads: late in a training they take turns
             guards = [guards[step % len(guards)]]
-        there = [one for reference in guards if (one := reference()) is not None]
+        there = [one for guard in guards if (one := guard.parameter()) is not None]
         gradients = [held_here(g) for p in there if (g := p.grad) is not None and not g.is_sparse]
         if not all(cmath.isfinite(_total(g)) for g in gradients if g.is_cpu):
             self._before_step()
@@ -358,12 +377,9 @@ class ParameterRecord:
         if len(named) != len(self._rows):
             return  # they have changed since the last look: the next one counts them
         there = [(place, p) for place, (_, p) in enumerate(named) if id(p) in held and p.grad is not None]
-        if self._reached:
-            self._stale[1] += 1
-            self._stale[0] += bool(self._reached - self._clean)
-            self._evidence.stale_gradients = self._stale[0], self._stale[1]
-        self._reached.clear()
-        self._clean.clear()
+        told = [one for one in self._guards if one.optimizer == id(optimizer) and one.followed and one.added]
+        if told:
+            self._count_stale(id(optimizer), not all(one.clean for one in told), 1)
         dense = [(place, _plain(p.grad)) for place, p in there if p.grad is not None]
         # A fused optimizer takes the scaler's factor out by itself.
         scale = getattr(optimizer, "grad_scale", None)
@@ -399,8 +415,15 @@ class ParameterRecord:
 
         self._host.ask(dead, take)
 
+    def _begin_guarding(self, optimizer: torch.optim.Optimizer) -> None:
+        """From here on what reaches its parameters is of another step."""
+        for guard in self._guards:
+            if guard.optimizer == id(optimizer):
+                guard.followed, guard.added, guard.clean = True, False, False
+
     def _after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self.stepped = True
+        self._begin_guarding(optimizer)
         if self.looking:
             self._evidence.quietly("updates", self._see_updates)
 
@@ -514,6 +537,27 @@ class ParameterRecord:
             return set(self._moved_buffers)
         about = json.loads(zlib.decompress(self._about))
         return {about[place][0] for place in np.flatnonzero(moved)} | self._moved_buffers
+
+
+@dataclass(slots=True)
+class _Guard:
+    """A parameter that is asked at backward passes.
+
+    Attributes:
+        parameter: It is not held.
+        optimizer: The identity of the one that holds it.
+        followed: Whether every backward pass since that optimizer's last step was seen.
+        added: Whether one of them added a gradient to it.
+        found_none: Whether the last one found none there, or zeros.
+        clean: Whether any that added one did.
+    """
+
+    parameter: weakref.ref[nn.Parameter]
+    optimizer: int
+    followed: bool = True
+    added: bool = False
+    found_none: bool = False
+    clean: bool = False
 
 
 def _count(row: Any, name: str) -> int:
