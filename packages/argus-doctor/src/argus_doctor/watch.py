@@ -374,7 +374,7 @@ def _checked_optimizers(optimizer: Any) -> list[torch.optim.Optimizer]:
     listed = optimizer if isinstance(optimizer, list | tuple) else [optimizer]
     given = [one for one in listed if one is not None]
     for one in given:
-        inner = plain(one)
+        inner: Any = plain(one)
         if not isinstance(inner, torch.optim.Optimizer):
             what = f"{one!r:.80} is no optimizer"
         elif not hasattr(inner, "_optimizer_step_pre_hooks"):
