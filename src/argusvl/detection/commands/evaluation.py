@@ -64,7 +64,10 @@ def evaluate_checkpoint(
     """Measure a checkpoint on annotated images.
 
     AP is COCO's, the mean over the classes of the data: whole descriptions where the checkpoint's vocabulary is
-    closed, else first segments. caption_exact is the share of the recalled objects that are described to the letter.
+    closed, else first segments. As with other DETRs each box competes once for every class, and the best 100 pairs of
+    an image count, or as many as there are queries; argus predict and predictions.jsonl have each box once, of its
+    best class, and their AP is less where classes are hardly told apart. caption_exact is the share of the recalled
+    objects that are described to the letter.
     ece, the expected calibration error, is how far scores are from the share of predictions that are right. A machine
     that is faster in bfloat16 computes in it, as in training with bf16: auto; figures may differ a little between them.
     dense_caption_mAP is densecap's: boxes and descriptions in one figure, descriptions scored by chrF (any language) or
