@@ -129,7 +129,7 @@ def test_names_are_a_vocabulary_and_levels_begin_with_one(
     ("label", "known", "flips", "hue"),
     [
         ("scarred leftover", (0.5, 0.6), (0.5, 0.5, 0.5), 0.02),
-        ("screw", (0.5, 1.0), (0.5, 0.0, 0.0), 0.02),
+        ("screw", (0.5, 0.82), (0.5, 0.0, 0.0), 0.02),
         ("screw", (1.0, 0.6), (0.0, 0.0, 0.5), 0.02),
         ("screw", (1.0, 1.0), (0.0, 0.0, 0.0), 0.02),
         ("red wire", None, (0.5, 0.0, 0.0), 0.0),
