@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from interruptions import content, full_after, in_child, lines_run
 
@@ -18,6 +19,7 @@ from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
+from argusvl.recognition.extraction.shards import shard_file
 from argusvl.recognition.extraction.store import EmbeddingStore, Header
 from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter, inputs_sha256
 from argusvl.recognition.ledger import Entry
@@ -259,3 +261,38 @@ def test_a_shard_of_another_store_is_noticed(tmp_path: Path) -> None:
     shutil.copyfile(tmp_path / "a" / name, tmp_path / "b" / name)
     with pytest.raises(DataError, match="of another store"):
         EmbeddingStore.open(tmp_path / "b").vectors()
+
+
+def bent(file: Path, position: int) -> None:
+    """Changes one byte."""
+    data = bytearray(file.read_bytes())
+    data[position] ^= 0x10
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("column", ["path", "sha256", "embedding"])
+def test_damage_inside_a_shard_is_noticed(tmp_path: Path, column: str) -> None:
+    make(tmp_path)
+    shard = shard_file(tmp_path, 1)
+    pages = pq.read_metadata(shard).row_group(0)
+    number = [pages.column(n).path_in_schema.partition(".")[0] for n in range(3)].index(column)
+    bent(shard, pages.column(number).data_page_offset + pages.column(number).total_compressed_size - 1)
+    message = r"part-000001\.parquet: the shard cannot be read: .*checksum.*\n.*bring it back from a copy"
+    with pytest.raises(DataError, match=message):
+        EmbeddingStore.open(tmp_path).vectors()
+    with pytest.raises(DataError, match=message):
+        make(tmp_path)
+
+
+def test_a_store_without_checksums_is_read_and_gone_on_with(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """As they were made before."""
+    make(tmp_path / "store")
+    for number in range(3):
+        shard = shard_file(tmp_path / "store", number)
+        table = pq.read_table(shard)
+        pq.write_table(table, shard, use_dictionary=False, compression="NONE")
+    assert content(tmp_path / "store") != whole
+    make(tmp_path / "store")
+    make(tmp_path / "new")
+    there, new = (EmbeddingStore.open(tmp_path / name).vectors() for name in ("store", "new"))
+    assert there[0] == new[0] and np.array_equal(there[1], new[1])

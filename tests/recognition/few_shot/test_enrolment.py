@@ -348,7 +348,7 @@ def test_damage_is_named(tmp_path: Path, examples: Any) -> None:
     (store / HEADER).write_bytes(whole[HEADER])
     (shard,) = store.rglob("*.parquet")
     shard.write_bytes(shard.read_bytes()[:-9])
-    found("a part of the support store: .*\n.*enrol into another folder")
+    found("a part of the support store: .*\n.*enrol the pictures that support.json names into another folder")
     shutil.rmtree(store / PARTS)
     found("a part of the support store: ")
     add(store, examples({"pear": range(2)}))  # the others are not lost with it

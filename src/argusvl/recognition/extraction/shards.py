@@ -74,6 +74,7 @@ def shard_bytes(entries: Sequence[Entry], vectors: NDArray[np.float32], fingerpr
         use_dictionary=False,
         write_statistics=False,
         row_group_size=max(len(entries), 1),
+        write_page_checksum=True,
     )
     return stream.getvalue()
 
@@ -97,7 +98,9 @@ def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
         DataError: It is damaged, of another store, or cannot be read.
     """
     try:
-        table = pq.read_table(file, columns=["path", "sha256", "embedding"])
+        columns = ["path", "sha256", "embedding"]
+        # Of a store that was made before there were checksums, nothing is checked.
+        table = pq.read_table(file, columns=columns, page_checksum_verification=True)
         embedding = table.column("embedding").combine_chunks()
         wanted = pa.list_(pa.float32(), dimension)
         metadata = table.schema.metadata or {}

@@ -26,7 +26,7 @@ from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
 from argusvl.core.strict_json import decode_json
 from argusvl.core.wording import listed
 from argusvl.recognition.extraction.fingerprint import require_same, require_same_fingerprint
-from argusvl.recognition.extraction.shards import REMEDY, count_rows, shard_bytes, shard_file
+from argusvl.recognition.extraction.shards import REMEDY, read_shard, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 from argusvl.recognition.ledger import Entry, read_ledger
 from argusvl.recognition.output_folder import StoreBusyError, refuse_other_files
@@ -219,10 +219,10 @@ class StoreWriter:
 
     def _require_shard(self, number: int, entries: Sequence[Entry]) -> None:
         """Makes the Parquet file of a shard whose images are all done, where it is not there."""
-        file = shard_file(self.folder, number)
+        file, header = shard_file(self.folder, number), self.header
         if not file.is_file():
             self._finish_shard(number, entries)
-        elif count_rows(file) != len(entries):
+        elif len(read_shard(file, header.dimension, header.fingerprint_sha256).paths) != len(entries):
             raise DataError(
                 f"the store is damaged: this file has not the {len(entries)} rows of the ledger",
                 where=file,

@@ -179,7 +179,9 @@ class SupportStore:
             return store.vectors()[1], store.digests()
         except DataError as error:
             raise DataError(
-                f"a part of the support store: {error.what}", where=error.where, remedy=_REMEDY
+                f"a part of the support store: {error.what}",
+                where=error.where,
+                remedy=f"bring it back from a copy, or enrol the pictures that {HEADER} names into another folder",
             ) from None
 
     def class_of_content(self) -> dict[str, str]:
