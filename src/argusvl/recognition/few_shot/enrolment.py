@@ -226,6 +226,8 @@ def enroll(
         refuse_other_files(folder, HEADER, _is_beginning)
         before = SupportStore(folder, spec, views, fingerprint_of(backbone, lane))
     before.require(backbone, lane)
+    if before.classes:
+        before.vectors()  # what is damaged is not added to
     files = [file for examples in pictures.values() for file in examples]
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
     new = _new_pictures(before, pictures, digests)
