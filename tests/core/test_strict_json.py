@@ -38,7 +38,10 @@ def test_json_is_read_as_usual_with_a_byte_order_mark_or_without(text: str) -> N
         (r'{"a": 1, "\u0061": 2}', 1, 'the key "a" stands twice'),
         ('{"a": 12345678901234567890, "b": [1, 2], "a": ' + "9" * 5000 + "}", 1, 'the key "a" stands twice'),
         ('{"a" 1}', 1, "malformed JSON: Expecting ':' delimiter at column 6"),
-        ("\n\n{", 3, "malformed JSON: Expecting property name"),
+        ("\n\n{", 3, "malformed JSON: Expecting property name enclosed in double quotes at line 3, column 2"),
+        ('{\n "a": "b', 2, "malformed JSON: Unterminated string starting at line 2, column 7"),
+        ('{"a": "b\n"}', 1, "malformed JSON: Invalid control character at line 1, column 9"),
+        ('{"a": "b\n', 1, "malformed JSON: Invalid control character at column 9"),
         ("", 1, "malformed JSON: Expecting value at column 1"),
         (nested(5000), 1, f"nested more than {MOST_LEVELS} levels deep"),
         ("[" * 5000, 1, "malformed JSON: "),  # Python 3.13 gets to its end

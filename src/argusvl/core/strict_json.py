@@ -24,14 +24,16 @@ class MalformedJsonError(ValueError):
     """A text is not JSON, or not JSON that says one thing.
 
     Attributes:
-        line: Where, from 1; the message names the column.
+        line: Where, from 1; the message names the column, and the line where there are several.
     """
 
     def __init__(self, reason: str, text: str, position: int | None = None) -> None:
         before = text[: position or 0]
         self.line = before.count("\n") + 1
         column = len(before) - before.rfind("\n")
-        super().__init__(reason if position is None else f"{reason} at column {column}")
+        place = f"line {self.line}, column {column}" if "\n" in text.rstrip() else f"column {column}"
+        # Some of Python's reasons end in "at" themselves.
+        super().__init__(reason if position is None else f"{reason.removesuffix(' at')} at {place}")
 
 
 class _RepeatedKeyError(ValueError):
