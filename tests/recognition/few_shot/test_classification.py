@@ -145,6 +145,15 @@ def test_pictures_asked_about_again_are_not_computed_again(tmp_path: Path) -> No
     assert len(list((tmp_path / "cache" / "queries").iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["foo", "soft-k-mean", "soft-k-means"])
+def test_only_what_is_accepted_is_offered(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match="use one of ridge, centroid, nearest, linear-probe, cache"
+    ) as error:
+        ClassifyOptions(classifier=name)
+    assert "soft-k-means" not in str(error.value).replace("soft-k-means is transductive", "")
+
+
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 1.5])
 def test_an_impossible_coverage_is_refused(coverage: float) -> None:
     with pytest.raises(ConfigError, match="between 0 and 1"):

@@ -44,11 +44,7 @@ class ClassifyOptions:
     coverage: float = 0.9
 
     def __post_init__(self) -> None:
-        if find_classifier(self.classifier).transductive:
-            raise ConfigError(
-                f"{self.classifier} is transductive: a picture's class would depend on the others given with it",
-                remedy="choose another classifier; argus recognize table measures this one",
-            )
+        find_classifier(self.classifier, transductive=False)
         if not 0 <= self.threshold <= 1:
             raise ConfigError(
                 f"the threshold is {self.threshold:g}",

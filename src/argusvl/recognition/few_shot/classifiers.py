@@ -141,16 +141,20 @@ CLASSIFIERS: Mapping[str, Classifier] = {
 """The classifiers by name; the first is the default, chosen by measurement."""
 
 
-def find_classifier(name: str) -> Classifier:
-    """The classifier of this name.
+def find_classifier(name: str, *, transductive: bool = True) -> Classifier:
+    """The classifier of this name, which may be ``transductive`` or not.
 
     Raises:
-        ConfigError: None has it.
+        ConfigError: None has it, or one that may not be chosen.
     """
+    offered = [key for key, one in CLASSIFIERS.items() if transductive or not one.transductive]
+    remedy = f"use one of {', '.join(offered)}"
     if name not in CLASSIFIERS:
+        raise ConfigError(f"unknown classifier {name!r}{did_you_mean(name, offered)}", remedy=remedy)
+    if name not in offered:
         raise ConfigError(
-            f"unknown classifier {name!r}{did_you_mean(name, CLASSIFIERS)}",
-            remedy=f"use one of {', '.join(CLASSIFIERS)}",
+            f"{name} is transductive: a picture's class would depend on the others given with it",
+            remedy=f"{remedy}; argus recognize table measures this one",
         )
     return CLASSIFIERS[name]
 
