@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from argus_doctor import CATALOGUES
 from argus_doctor.findings import Finding, by_kind, catalogue, count_errors, entry_of, finding, finding_of
 from argus_doctor.logs.signs import SLUGS
 from argusvl.core.errors import ArgusError, DataError
@@ -137,3 +138,13 @@ def test_findings_of_a_kind_stand_together_errors_first_then_the_most_frequent()
     ]
     assert [alike[0].slug for alike in by_kind(found)] == ["box-inverted", "no-records", "rare-labels"]
     assert count_errors(found) == 3
+
+
+def test_where_the_doctor_is_alone_its_own_program_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    for catalogues, advised in (
+        (["argus_doctor"], "`argus-doctor list`"),
+        (CATALOGUES, "`argus doctor list`"),
+    ):
+        monkeypatch.setattr("argus_doctor.findings.CATALOGUES", catalogues)
+        with pytest.raises(ArgusError, match=advised):
+            entry_of("N-999")

@@ -78,6 +78,11 @@ def _entries_of(packages: tuple[str, ...]) -> Mapping[str, Entry]:
     return {entry.slug: entry for entry in sorted(entries, key=lambda entry: entry.id)}
 
 
+def program() -> str:
+    """What is typed: ``argus doctor``, or ``argus-doctor`` where this package is alone."""
+    return "argus-doctor" if len(CATALOGUES) == 1 else "argus doctor"
+
+
 def entry_of(name: str) -> Entry:
     """The entry of an ID or a slug, in any case.
 
@@ -92,7 +97,7 @@ def entry_of(name: str) -> Entry:
         name.lower(), (one.slug for one in entries)
     )
     raise ArgusError(
-        f"nothing is known as {name!r}{close}", remedy="`argus doctor list` shows every ID with its name"
+        f"nothing is known as {name!r}{close}", remedy=f"`{program()} list` shows every ID with its name"
     )
 
 

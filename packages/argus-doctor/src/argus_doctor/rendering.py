@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from argus_doctor import CATALOGUES
-from argus_doctor.findings import Entry, Finding, by_kind, catalogue
+from argus_doctor.findings import Entry, Finding, by_kind, catalogue, program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,8 +39,7 @@ def print_findings(findings: Sequence[Finding], terminal: Console) -> None:
         terminal.print(Text("Hints: likelihoods, which something healthy may look like, too", style="bold"))
         _print_kinds(sorted(hints, key=lambda one: -(one.probability or 0.0)), terminal)
     if findings:
-        command = "argus-doctor" if len(CATALOGUES) == 1 else "argus doctor"
-        words = f"`{command} explain ID` says what is behind a finding"
+        words = f"`{program()} explain ID` says what is behind a finding"
         terminal.print(Text(words, style="dim"), soft_wrap=True)
 
 
