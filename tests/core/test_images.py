@@ -97,7 +97,12 @@ def test_a_gigapixel_header_is_refused_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "the file is empty"), (b"these are my notes", "not an image: it begins with b'these are my'")],
+    [
+        (b"", "the file is empty"),
+        (b"these are my notes", "not an image: it begins with b'these are my'"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or truncated: it begins as PNG does, but its header cannot be read"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "damaged or truncated: Truncated File Read"),
+    ],
 )
 def test_what_is_no_image_says_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "notes.jpg"

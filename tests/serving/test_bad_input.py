@@ -44,8 +44,15 @@ def jpeg() -> bytes:
         (png(9_000, 9_000, bytes(9_000 * 9_001)), 413, "megapixels"),  # 79 kB of zeros
         (jpeg()[:2000], 422, "truncated"),
         (png(64, 64), 422, "truncated"),
+        (jpeg()[:100], 422, "truncated"),
+        (jpeg()[:20], 422, "truncated"),
+        (png(64, 64)[:20], 422, "truncated"),
+        (png(64, 64)[:8], 422, "begins as PNG does"),
     ],
-    ids=["empty", "text", "svg", "pdf", "30000", "bomb", "truncated-jpeg", "truncated-png"],
+    ids=[
+        *("empty", "text", "svg", "pdf", "30000", "bomb", "truncated-jpeg", "truncated-png"),
+        *("header-jpeg", "marker-jpeg", "header-png", "signature-png"),
+    ],
 )
 def test_what_is_no_picture_is_refused(shipped: Any, path: str, body: bytes, status: int, told: str) -> None:
     reply = shipped.post(path, body)

@@ -26,6 +26,10 @@ class ImageError(DataError):
     """An image cannot be used: missing, truncated, too large, or rotated by its EXIF tag."""
 
 
+class DamagedImageError(ImageError):
+    """A file begins as an image does, but cannot be read to its end."""
+
+
 class ImageTooLargeError(ImageError):
     """An image's header claims more pixels than are accepted; nothing of it was decoded."""
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from argusvl.core.errors import DataError, ImageError, ImageTooLargeError
+from argusvl.core.errors import DamagedImageError, DataError, ImageError, ImageTooLargeError
 from argusvl.core.files import cannot_read, link_to_nothing, open_file, read_bytes
 
 FORMATS = {
@@ -270,11 +270,7 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
         image.load()
         rgb = _to_rgb(image)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise ImageError(
-            f"damaged or truncated: {error}",
-            where=where,
-            remedy="copy the file again from its source, or remove it",
-        ) from error
+        raise _damaged(error, where) from error
     if exif == "upright":
         rgb = turn_upright(rgb, orientation)
     rgb.info.clear()
@@ -335,9 +331,14 @@ def _identified(stream: BinaryIO, file: Path) -> Image.Image:
         stream.seek(0)
         raise _no_image(stream.read(16), file) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(
-            f"cannot be opened: {error}", where=file, remedy="check the file and its permissions"
-        ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _cannot_open(file, error) from None  # the disk's, not Pillow's
+        raise _damaged(error, file) from error
+
+
+def _damaged(reason: object, where: object) -> DamagedImageError:
+    remedy = "copy the file again from its source, or remove it"
+    return DamagedImageError(f"damaged or truncated: {reason}", where=where, remedy=remedy)
 
 
 @cache
@@ -350,6 +351,8 @@ def _readable_formats() -> tuple[str, ...]:
 def _no_image(beginning: bytes, file: Path) -> ImageError:
     if not beginning:
         return ImageError("the file is empty (0 bytes)", where=file, remedy="copy it again or remove it")
+    if begun := next((name for name in _readable_formats() if _fits(beginning, name)), None):
+        return _damaged(f"it begins as {begun} does, but its header cannot be read", file)
     found = next(
         (name for name in Image.OPEN if name not in _readable_formats() and _fits(beginning, name)), None
     )

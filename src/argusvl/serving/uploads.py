@@ -6,7 +6,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from argusvl.core.errors import ImageError, ImageTooLargeError
+from argusvl.core.errors import DamagedImageError, ImageError, ImageTooLargeError
 from argusvl.core.images import FORMATS, UPRIGHT, read_header
 from argusvl.serving.limits import Limits
 from argusvl.serving.problems import ProblemError
@@ -48,14 +48,14 @@ def checked_upload(data: bytes, limits: Limits) -> Upload:
     """The picture, as far as its header tells.
 
     Raises:
-        ProblemError: It is no picture (415), or has too many pixels (413).
+        ProblemError: It is no picture (415), is damaged (422), or has too many pixels (413).
     """
     try:
         header = read_header(data, where="image", max_megapixels=limits.megapixels)
     except ImageTooLargeError as error:
         raise ProblemError(413, error.what) from None
     except ImageError as error:
-        raise ProblemError(415, error.what) from None
+        raise ProblemError(422 if isinstance(error, DamagedImageError) else 415, error.what) from None
     width, height = header.size
     if header.orientation in _TURNED_ON_THEIR_SIDE:
         width, height = height, width
