@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 from typing import Any
@@ -110,6 +111,14 @@ def test_forms_that_are_none(shipped: Any, kit: Any) -> None:
         assert shipped.form("/v1/detect", parts).status == 422
     for kind in ("multipart/form-data", "multipart/form-data; boundary=YY"):
         assert shipped.post("/v1/detect", b"--XX\r\n", kind).status == 400
+
+
+def test_a_malformed_form_leaves_no_line_in_the_log(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("python_multipart").setLevel(logging.NOTSET)  # as before a server was made
+    with kit.serving([kit.Echo().loaded]) as client:
+        reply = client.post("/v1/echo", kit.picture(kind="JPEG"), "multipart/form-data; boundary=x")
+    assert (reply.status, reply.is_problem) == (400, True)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])

@@ -103,6 +103,8 @@ def make_server(gate: Gate, limits: Limits, on_start: Callable[[], None] = lambd
         h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # Of malformed forms, whose sender is told.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     return Server(config, on_start)
 
 
