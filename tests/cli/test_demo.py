@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from argusvl.cli.main import run
-from argusvl.tasks import load_run_config
+from argusvl.detection.commands import demo
+from argusvl.tasks import TASKS, load_run_config
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,29 @@ def test_an_earlier_demo_is_replaced_only_when_asked(argus: Any, tmp_path: Path)
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     (tmp_path / "runs" / "demo" / "demo.yaml").write_text("", encoding="utf-8")
     assert "add --overwrite" in argus("demo", code=2).err
+
+
+def test_an_earlier_demo_with_files_of_others_stays(argus: Any, tmp_path: Path) -> None:
+    written: tuple[str, ...] = (
+        "demo.yaml",
+        "train.log.rank1",
+        "data/images/000019.jpg",
+        "checkpoint-6/qwen/config.json",
+    )
+    theirs = ("notes.txt", "data/train.jsonl.bak", "data/images/mine.jpg")
+    written += TASKS["detection"].evaluation_files
+    for name in (*written, *theirs):
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("", encoding="utf-8")
+    said = argus("demo", "--out", "mine", "--overwrite", code=2).err
+    assert "holds what no earlier run wrote" in said
+    for name in theirs:
+        assert name in said
+        (tmp_path / "mine" / name).unlink()
+    assert all((tmp_path / "mine" / name).is_file() for name in written)
+    demo._make_room(tmp_path / "mine", overwrite=True)
+    assert not (tmp_path / "mine").exists()
 
 
 def test_its_configuration_is_of_its_folder_and_a_command_that_fails_ends_it(

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.strict_json import decode_json
+from argusvl.core.wording import listed, printable
 
 E = TypeVar("E", bound=ArgusError)
 
@@ -144,6 +145,29 @@ def refuse_replacing(
             raise ArgusError(what, where=target, remedy="name a file")
         if not overwrite and not (ours is not None and ours(target)):
             raise already_there(target, overwrite)
+
+
+def refuse_losing(
+    folder: Path, is_written: Callable[[str], bool], kind: type[ArgusError] = ArgusError
+) -> None:
+    """The same of a folder that is replaced whole: what no earlier run wrote into it would be lost.
+
+    Args:
+        folder: The folder.
+        is_written: Tells by a path below it, with ``/``, what an earlier run has written.
+        kind: What to raise.
+
+    Raises:
+        ArgusError: Or ``kind``: it holds something else.
+    """
+    entries = (Path(root, name) for root, *names in os.walk(folder) for name in (*names[0], *names[1]))
+    files = (entry for entry in entries if entry.is_symlink() or not entry.is_dir())
+    theirs = sorted(name for file in files if not is_written(name := file.relative_to(folder).as_posix()))
+    if theirs:
+        shown = listed([printable(name) for name in theirs], 3)
+        what = f"holds what no earlier run wrote, and would lose it: {shown}"
+        remedy = "move it elsewhere, or name another folder; nothing was changed"
+        raise kind(what, where=folder, remedy=remedy)
 
 
 def already_there(

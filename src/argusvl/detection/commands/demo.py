@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +20,21 @@ import typer
 
 from argusvl.command_options import AsJson
 from argusvl.core.errors import ArgusError
-from argusvl.core.files import already_there, cannot_write, copy_file, write_text_atomically
+from argusvl.core.figures import FIGURES_FILE
+from argusvl.core.files import already_there, cannot_write, copy_file, refuse_losing, write_text_atomically
 from argusvl.core.strict_json import decode_json
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.threads import usable_cores
+from argusvl.run.layout import (
+    CONFIG_FILE,
+    ENVIRONMENT_FILE,
+    EVENTS_FILE,
+    LOG_FILE,
+    REPORT_FILE,
+    SUMMARY_FILE,
+    TRAINER_STATE,
+)
+from argusvl.run.lock import LOCK_FILE
 
 if TYPE_CHECKING:
     from argusvl.detection.config import DetectionRunConfig
@@ -30,7 +42,15 @@ if TYPE_CHECKING:
 CONFIG = "demo.yaml"
 """In this package, and copied beside the run: it tells a folder that an earlier demo has made."""
 HELD_OUT = "data/test.jsonl"
-SUMMARY = "summary.json"
+WRITTEN = (
+    *(f"data/{name}.jsonl" for name in ("train", "val", "test", "teacher_pool")),
+    *("data/manifest.json", "data/images/[0-9]*.jpg", "data/images/pool_*.jpg", "data/*.jsonl.facts/*.bin"),
+    *(CONFIG, CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, REPORT_FILE, TRAINER_STATE),
+    *(LOCK_FILE, FIGURES_FILE, LOG_FILE, f"{LOG_FILE}.rank*", "tensorboard/*", "non_finite/*"),
+    *("best", "best_checkpoint.json", "checkpoint-*/*", "calibration.json"),
+    *("predictions.jsonl", "answers.jsonl", "gallery.json", "precision_recall.json"),
+)
+"""What a demo and the commands that it runs leave in its folder; ``*`` takes ``/`` in."""
 QUALITY = ("AP50", "AP", "AP75", "AP50_agnostic", "caption_exact", "recall")
 BATCH = 8
 """Samples of a step, of all processes together."""
@@ -45,7 +65,7 @@ def demo(
     steps: Annotated[int, typer.Option(min=2, help="Steps of training.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove the demo that is in the folder already.")
+        bool, typer.Option("--overwrite", help="Replace the demo that is in the folder already.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +92,7 @@ def demo(
     trained = decode_json(_argus("train", out / CONFIG, *options))
     after = decode_json(_argus("eval", trained["best_checkpoint"], out / HELD_OUT, "--json", "--out", out))
     summary = _summary(before, after, trained, images, time.perf_counter() - began)
-    write_text_atomically(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_text_atomically(out / SUMMARY_FILE, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     _argus("report", out)
     _show(summary, out)
     if as_json:
@@ -90,6 +110,7 @@ def _make_room(out: Path, overwrite: bool) -> None:
             )
         if not overwrite:
             raise already_there(out)
+        refuse_losing(out, lambda name: any(fnmatch(name, pattern) for pattern in WRITTEN))
         say(f"Removing the last demo, {out}")
         try:
             shutil.rmtree(out)
@@ -191,4 +212,4 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         f"{summary['steps']} steps in {summary['train_seconds'] / 60:.1f} min "
         f"({summary['images_per_second']:.1f} images/s); {summary['total_seconds'] / 60:.1f} min in all"
     )
-    say(f"Report: {out / 'report.html'}   Figures: {out / SUMMARY}   Configuration: {out / CONFIG}")
+    say(f"Report: {out / 'report.html'}   Figures: {out / SUMMARY_FILE}   Configuration: {out / CONFIG}")

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from fnmatch import fnmatch
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ CACHE_VERSION = 2
 CACHED_FROM = 1000
 """Records. Fewer are read in a moment, and their folder stays as it was."""
 
+_FOLDER = ".facts"
 _DIGEST_BYTES = 32
 _log = get_logger(__name__)
 _saves = ContextVar("_saves", default=True)
@@ -133,8 +135,13 @@ def digest_of(*values: object) -> str:
     return blake2b(json.dumps([str(value) for value in values]).encode(), digest_size=16).hexdigest()
 
 
+def is_cached(name: str) -> bool:
+    """Whether a path below a data folder, with ``/``, is that of such a file."""
+    return fnmatch(name, f"*.jsonl{_FOLDER}/*.bin")
+
+
 def _path(file: RecordFile, name: str) -> Path:
-    return file.path.with_name(f"{file.path.name}.facts") / f"{name}.bin"
+    return file.path.with_name(f"{file.path.name}{_FOLDER}") / f"{name}.bin"
 
 
 def _digest(content: bytes, file: RecordFile, name: str, key: str) -> bytes:

@@ -407,10 +407,35 @@ def test_an_existing_folder_is_replaced_only_if_asked_and_ours(voc: Any) -> None
     voc.pair("b")
     run(voc, overwrite=True)
     assert len(records(out)) == 2
-    (out / "manifest.json").unlink()
-    with pytest.raises(DataError, match="not an earlier conversion"):
-        run(voc, overwrite=True)
+    for manifest in ("{}", None):
+        (out / "manifest.json").unlink() if manifest is None else (out / "manifest.json").write_text(manifest)
+        with pytest.raises(DataError, match="not an earlier conversion"):
+            run(voc, overwrite=True)
     assert len(records(out)) == 2
+
+
+@pytest.mark.parametrize("name", ["train-20.jsonl", "own/notes.txt", "images/mine.jpg", "best"])
+def test_what_no_conversion_wrote_is_not_lost(voc: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    voc.pair("a")
+    _, out = run(voc)
+    (out / "train.jsonl.facts").mkdir()
+    (out / "train.jsonl.facts" / "images.bin").write_bytes(b"a cache")
+
+    def make(*_: Any) -> None:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).symlink_to("images") if name == "best" else (out / name).write_text("years", "utf-8")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("argusvl.detection.data.preparing.convert.write_manifest", make)  # while it converts
+        with pytest.raises(DataError, match=rf"no earlier run wrote.*{name}"):
+            run(voc, overwrite=True)
+    before = everything(out)
+    with pytest.raises(DataError, match=rf"no earlier run wrote.*{name}"):
+        run(voc, overwrite=True)
+    assert everything(out) == before
+    (out / name).unlink()
+    run(voc, overwrite=True)
+    assert not (out / "train.jsonl.facts").exists()
 
 
 @pytest.mark.parametrize("out", [".", "..", "converted"])

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from argus_doctor.findings import Finding, count_kinds
 from argus_doctor.rendering import show_findings
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.files import already_there, atomic_folder, real_path
+from argusvl.core.files import already_there, atomic_folder, real_path, refuse_losing
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
@@ -36,6 +36,7 @@ from argusvl.detection.data.manifest import (
     Refused,
     SplitOrigin,
     build_manifest,
+    existing_manifest,
     write_manifest,
 )
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
@@ -47,6 +48,7 @@ from argusvl.detection.data.preparing.pool import take_pool
 from argusvl.detection.data.preparing.split import SplitOptions, split_records
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
+from argusvl.detection.data.scan_cache import is_cached
 
 JPEG_QUALITY = 95
 IMAGES = "images"
@@ -79,7 +81,7 @@ class ConvertOptions:
         exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
         max_megapixels: The largest image that is decoded, millions of pixels.
         workers: Threads; the number of usable cores when ``None``.
-        overwrite: Whether an earlier conversion may be replaced.
+        overwrite: Whether an earlier conversion may be replaced; a folder that holds anything else is not.
     """
 
     format: str
@@ -133,7 +135,7 @@ def convert(
 
     Raises:
         DataError: The source is none of the format, nothing of it can be used, the options contradict it, or
-            ``out`` exists.
+            ``out`` exists or holds what no conversion wrote.
         ArgusError: ``out`` cannot be written. Nothing is left behind, and what was there is unchanged.
     """
     folder, target = Path(source), Path(out)
@@ -190,6 +192,7 @@ def convert(
             findings=[*findings, *pool_warnings],
         )
         write_manifest(temporary, manifest)
+        _check_target(folder, target, options.overwrite)  # again: what came meanwhile is not lost either
     return manifest
 
 
@@ -203,12 +206,24 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise already_there(target, kind=DataError)
-    if not target.is_dir() or (not (target / MANIFEST_NAME).is_file() and any(target.iterdir())):
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    try:
+        earlier = existing_manifest(target)
+    except DataError:  # of another version, or of another program
+        earlier = None
+    if earlier is None:
         raise DataError(
-            f"is not an earlier conversion (it holds no {MANIFEST_NAME}) and is not replaced",
+            f"is not an earlier conversion (it holds no {MANIFEST_NAME} of one) and is not replaced",
             where=target,
             remedy="choose another folder, or remove it yourself",
         )
+    written = {
+        MANIFEST_NAME,
+        *(f"{name}.jsonl" for name in earlier.splits),
+        *(i.image for i in earlier.images),
+    }
+    refuse_losing(target, lambda name: name in written or is_cached(name), DataError)
 
 
 def _split_options(listed: Source, asked: SplitOptions | None, folder: Path) -> SplitOptions | None:
