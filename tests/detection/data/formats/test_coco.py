@@ -138,8 +138,51 @@ def test_repeated_ids_and_entries_without_any_are_named(source: Any) -> None:
     value["images"] += [{"id": 7, "file_name": "b.jpg"}, {"id": 10}, {"id": 11, "file_name": "b.jpg"}]
     listed = put(source, value)
     kinds = sorted(kind for kind, _ in source.found(listed))
-    assert kinds == sorted(["duplicate-id"] * 2 + ["malformed-annotation"] * 3 + ["listed-twice"])
+    assert kinds == sorted(
+        ["duplicate-id"] * 2 + ["malformed-annotation"] * 3 + ["listed-twice", "missing-size"]
+    )
     assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
+
+
+def listed_twice(source: Any, second: dict[str, Any]) -> Source:
+    """Its second entry repeats the box of the first and has one of its own."""
+    value = document()
+    value["images"] += [{"id": 11, "file_name": "a.jpg", "width": 64, "height": 48, **second}]
+    repeated = {**value["annotations"][0], "image_id": 11}
+    value["annotations"] += [repeated, {**repeated, "bbox": [1, 1, 2, 2]}]
+    return put(source, value, indent=1)
+
+
+def test_the_objects_of_an_image_that_is_listed_twice_are_joined(source: Any) -> None:
+    listed = listed_twice(source, {})
+    [(found, where)] = source.found(listed)
+    text = (source.root / "coco.json").read_text("utf-8").splitlines()
+    assert found == "listed-twice" and text[int(where.split(":")[1])] == '   "id": 11,'
+    assert "listed 2 times; its 3 objects were joined, and 1 that stood twice" in listed.findings[0].what
+    first, second = (image.annotate() for image in listed.images)
+    assert [box for _, box in source.objects(first)] == [(4, 5, 24.5, 35), (0, 2, 30, 40), (1, 1, 3, 3)]
+    assert [one.index for one in first.objects] == [0, 1, 2]
+    assert not second.entries and not listed.refused_images
+
+
+def test_entries_of_one_image_that_contradict_each_other_are_an_error(source: Any) -> None:
+    listed = listed_twice(source, {"width": 128})
+    assert [kind for kind, _ in source.found(listed)] == ["listings-differ"]
+    assert "as 64×48, and here as 128×48: of this entry, 2 objects cannot be used" in listed.findings[0].what
+    assert len(listed.images[0].annotate().objects) == 2
+    assert (listed.refused_images, listed.refused_objects) == (0, 2)
+
+
+def test_an_image_in_two_splits_is_an_error_and_stays_in_the_first(source: Any) -> None:
+    source.image("images/a.jpg")
+    for split in ("train", "val"):
+        one = document(images=document()["images"][:1])
+        source.json(f"annotations/instances_{split}.json", one)
+    listed = source.read("coco")
+    assert source.found(listed) == [("listings-differ", "annotations/instances_val.json:1")]
+    assert "as train, and here as val" in listed.findings[0].what
+    assert [(one.name, one.split) for one in listed.images] == [("images/a.jpg", "train")]
+    assert listed.refused_objects == 2
 
 
 def test_absent_images_are_refused_and_unlisted_ones_are_said(source: Any) -> None:

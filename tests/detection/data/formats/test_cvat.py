@@ -49,6 +49,14 @@ def test_what_is_no_box_is_refused_by_name(shape: str, kind: str, source: Any) -
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]
 
 
+def test_the_boxes_of_one_picture_in_two_tasks_are_joined(source: Any) -> None:
+    own = '<box label="own" xtl="1" ytl="2" xbr="30" ybr="40"/>'
+    source.text("second/annotations.xml", document(BOX, own))
+    listed = read(source, document(BOX))
+    assert source.found(listed) == [("listed-twice", "second/annotations.xml:2")]
+    assert [one.label for one in listed.images[0].annotate().objects] == ["other", "own"]
+
+
 def test_the_tracks_of_a_video_are_refused(source: Any) -> None:
     listed = read(source, document(BOX, before='<track label="car"/>'))
     assert source.found(listed) == [("not-a-box", "annotations.xml:1")]

@@ -66,6 +66,15 @@ def test_what_is_no_box_is_refused_by_name(one: Any, kind: str, source: Any) -> 
     assert [o.label for o in listed.images[0].annotate().objects] == ["other"]
 
 
+def test_two_tasks_of_one_picture_are_joined_and_equal_boxes_are_one(source: Any) -> None:
+    empty, both = task(), task(region(), region("other"))
+    listed = read(source, task(region()), both, task(annotations=[]), empty)
+    assert [slug for slug, _ in source.found(listed)] == ["listed-twice", "image-without-annotation"]
+    annotation = listed.images[0].annotate()
+    assert annotation.usable and annotation.size == (64, 48)
+    assert [one.label for one in annotation.objects] == ["cell", "other"]
+
+
 def test_a_prediction_is_nobodys_label(source: Any) -> None:
     listed = read(source, task(annotations=[], predictions=[{"result": [region()]}]))
     assert [kind for kind, _ in source.found(listed)] == ["image-without-annotation"]

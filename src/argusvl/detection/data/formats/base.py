@@ -148,11 +148,13 @@ class Source:
 
     Attributes:
         refused_images: Images that listing found unusable; a finding says why for each.
+        refused_objects: Objects of images that are used without them; likewise.
     """
 
     images: list[SourceImage] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     refused_images: int = 0
+    refused_objects: int = 0
 
     @property
     def splits(self) -> set[str]:

@@ -26,7 +26,6 @@ from argusvl.detection.data.formats.base import (
     PlacedRecord,
     ReadOptions,
     Source,
-    SourceImage,
     SourceObject,
     by_split,
     json_by_lines,
@@ -37,7 +36,8 @@ from argusvl.detection.data.formats.numbers import enclosing_box, numbers, side_
 from argusvl.detection.data.formats.text import JsonText, parse_json, read_content
 from argusvl.detection.data.formats.tree import (
     ImageFinder,
-    known,
+    Listed,
+    add_listed,
     list_files,
     list_images,
     missing_image,
@@ -106,8 +106,10 @@ def read_coco(folder: Path, options: ReadOptions) -> Source:
         raise DataError("holds no COCO JSON", where=folder, remedy=remedy)
     finder = ImageFinder(list_images(root, source))
     categories: Counter[str] = Counter()
+    entries: dict[str, list[Listed]] = {}
     for name, file in files.items():
-        _list_file(file, name, finder, categories, source, options)
+        _list_file(file, name, finder, categories, source, options, entries)
+    add_listed(source, finder, entries)
     _report_unused(categories, ", ".join(files), source)
     _report_unlisted(finder, source)
     return source
@@ -257,6 +259,7 @@ def _list_file(
     categories: Counter[str],
     source: Source,
     options: ReadOptions,
+    entries: dict[str, list[Listed]],
 ) -> None:
     content = read_content(file, name)
     document = content if isinstance(content, Finding) else parse_json(content, name)
@@ -277,13 +280,12 @@ def _list_file(
     for position, annotation in annotations.items():
         stated = str(annotation.file_name)
         found = finder.find(stated, folders)
-        place = document.place("images", position) if found is None or found in finder.used else ""
+        # Looking up a line takes time in a large file: the first entry of an image, which nothing is said of, has none.
+        place = document.place("images", position) if found is None or found in entries else ""
         if found is None:
             source.refuse(missing_image(stated, place))
-        elif found in finder.used:
-            source.refuse(finding("listed-twice", place, f"{found!r} is listed before", image=found))
         else:
-            source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
+            entries.setdefault(found, []).append((split, annotation, place))
 
 
 def _report_unused(categories: Counter[str], where: str, source: Source) -> None:

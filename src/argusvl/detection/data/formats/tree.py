@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from argus_doctor.findings import Finding
@@ -13,6 +14,7 @@ from argus_doctor.wording import printable, show_name
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
+from argusvl.core.wording import counted
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.text import read_content
@@ -129,6 +131,66 @@ class ImageFinder:
         return self.images[name]
 
 
+Listed = tuple[str | None, Annotation, str]
+"""One entry of an image: the split that is stated for it, what it says, and its place for a finding."""
+
+
+def add_listed(source: Source, finder: ImageFinder, entries: Mapping[str, Sequence[Listed]]) -> None:
+    """Adds images by all that annotation files say of each: exports that were joined have several entries of one.
+
+    The objects of its entries are joined, those that stand in several of them once. What contradicts the entries
+    before it about the image's split or size is not used, and is an error.
+    """
+    for name, ((split, annotation, _), *others) in entries.items():
+        counts, where = [len(annotation.entries)], ""
+        for other_split, other, place in others:
+            splits, sizes = {split, other_split} - {None}, {annotation.size, other.size} - {None}
+            if len(splits) > 1 or len(sizes) > 1:
+                before, now = (
+                    (split, other_split) if len(splits) > 1 else map(_shown, (annotation.size, other.size))
+                )
+                text = f"{name!r} is listed before as {before}, and here as {now}: of this entry, "
+                lost = counted(len(other.entries), "object")
+                source.findings.append(
+                    finding("listings-differ", place, f"{text}{lost} cannot be used", image=name)
+                )
+                source.refused_objects += len(other.entries)
+                continue
+            split, annotation, where = split or other_split, _joined(annotation, other), place
+            counts.append(len(other.entries))
+        if len(counts) > 1:
+            total = len(annotation.entries)
+            text = f"{name!r} is listed {len(counts)} times; its {counted(total, 'object')} were joined"
+            text += (
+                f", and {sum(counts) - total} that stood twice are used once" if total < sum(counts) else ""
+            )
+            source.findings.append(finding("listed-twice", where, text, image=name))
+        source.images.append(SourceImage(finder.use(name), name, split, known(annotation)))
+
+
+def _joined(first: Annotation, second: Annotation) -> Annotation:
+    """What two entries say of one image; objects that both have are taken once, and counted through."""
+    there = {(one.label, one.box_xyxy_px) for one in first.objects}
+    entries = list(first.entries)
+    for one in second.entries:
+        if isinstance(one, Finding):
+            entries.append(one)
+        elif (one.label, one.box_xyxy_px) not in there:
+            entries.append(replace(one, index=len(entries)))
+    return replace(
+        first,
+        entries=entries,
+        remarks=(*first.remarks, *second.remarks),
+        size=first.size or second.size,
+        usable=first.usable or second.usable,
+        relative=first.relative or second.relative,
+    )
+
+
+def _shown(size: tuple[int, int] | None) -> str:
+    return "" if size is None else f"{size[0]}×{size[1]}"
+
+
 Parsed = tuple[list[tuple[str | None, Annotation]], list[Finding]]
 """The images' annotations, each with the split that a file states for it, and what concerns no image."""
 
@@ -149,6 +211,7 @@ def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Pars
     if not files:
         raise DataError(f"holds no {suffix[1:].upper()} file", where=folder, remedy=remedy)
     finder = ImageFinder(list_images(root, source))
+    entries: dict[str, list[Listed]] = {}
     for name, file in files.items():
         content = read_content(file, name)
         annotations, findings = ([], [content]) if isinstance(content, Finding) else parse(content, name)
@@ -161,11 +224,9 @@ def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Pars
                 source.refused_images += 1
             elif found is None:
                 source.refuse(missing_image(stated, where))
-            elif found in finder.used:
-                source.refuse(finding("listed-twice", where, f"{found!r} is listed before", image=found))
             else:
-                split = split or split_of_path(found)
-                source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
+                entries.setdefault(found, []).append((split or split_of_path(found), annotation, where))
+    add_listed(source, finder, entries)
     return source
 
 

@@ -187,7 +187,7 @@ def convert(
             images=(one.image for one in done if one.image is not None),
             refused=Refused(
                 images=listed.refused_images + sum(one.image is None for one in done),
-                objects=sum(one.refused_objects for one in done),
+                objects=listed.refused_objects + sum(one.refused_objects for one in done),
             ),
             findings=[*findings, *pool_warnings],
         )
