@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,36 @@ def test_a_turned_image_without_annotated_size_asks_too(voc: Any) -> None:
     voc.pair("b")
     manifest, _ = run(voc)
     assert count_kinds(manifest.findings) == {"missing-size": 1, "exif-ambiguous": 1}
+
+
+@pytest.mark.parametrize("key", [None, r"(\d+)\.jpg"])
+def test_an_image_on_several_lines_is_not_divided(source: Any, key: str | None) -> None:
+    """The second is stored as ``1~2.jpg``, which is no image of scene 2."""
+    lines = []
+    for number in range(8):
+        source.image(f"{number}.jpg")
+        for label in ("cell", "other"):
+            answer = json.dumps([{"bbox_2d": [1, 1, 20, 20], "label": label}])
+            path = f"./{number}.jpg" if label == "other" else f"{number}.jpg"
+            lines.append({"image": path, "conversations": [{"from": "gpt", "value": answer}]})
+    source.lines("all.jsonl", *lines)
+    for seed in range(5):
+        _, out = run(source, format="qwen", val_fraction=0.25, seed=seed, group_key=key, overwrite=True)
+        shown = {
+            name: Counter(one.student.images[0].split(".")[0].split("~")[0] for one in records(out, name))
+            for name in ("train", "val")
+        }
+        assert set(shown["train"].values()) == set(shown["val"].values()) == {2}
+        assert len(shown["val"]) == 2
+
+
+@pytest.mark.parametrize("fraction", [None, 0.0, 0.2])
+def test_a_broken_group_key_is_said_even_where_the_source_has_a_val_split(
+    voc: Any, fraction: float | None
+) -> None:
+    voc.tree({"train": ["a"], "val": ["b"]})
+    with pytest.raises(DataError, match="no regular expression"):
+        run(voc, val_fraction=fraction, group_key="(")
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

@@ -56,6 +56,17 @@ def test_a_scene_is_never_divided() -> None:
     assert abs(len(val) - 35) <= 7  # a scene more or less
 
 
+@pytest.mark.parametrize("key", [None, r"shot\d+"])
+def test_records_of_one_image_stay_together(key: str | None) -> None:
+    # One question or object a line; every fifth record shows the next image as well.
+    records = [record(f"shot{i // 3}.jpg", "xyz"[i % 3]) for i in range(120)]
+    both = [Record(Scene((f"./shot{i}.jpg", f"shot{i + 1}.jpg"), ())) for i in range(0, 40, 5)]
+    train, val = split_records([*records, *both], SplitOptions(0.25, 1, key))
+    held_out = {image.removeprefix("./") for one in val for image in one.student.images}
+    assert not held_out & {image.removeprefix("./") for one in train for image in one.student.images}
+    assert abs(len(val) - 32) <= 3
+
+
 def test_a_key_without_groups_is_what_it_matches() -> None:
     records = [record(f"{day}-{i}.jpg", "x") for day in ("mon", "tue", "wed", "thu") for i in range(3)]
     _, val = split_records(records, SplitOptions(0.25, 1, r"^[a-z]+"))

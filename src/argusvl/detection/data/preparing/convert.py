@@ -143,10 +143,10 @@ def convert(
     if options.max_pixels is not None:
         check_limits(options.min_pixels or 1, options.max_pixels)
     share = options.val_fraction  # one that cannot be is refused before anything is read
-    asked = None if share is None else SplitOptions(share, options.seed, options.group_key)
+    asked = SplitOptions(0 if share is None else share, options.seed, options.group_key)
     listed = format_of(options.format).read(folder, options.read_options)
     limits = _pixel_limits(listed, options)
-    split_options = _split_options(listed, asked, folder)
+    split_options = _split_options(listed, None if share is None else asked, folder)
     with atomic_folder(target) as temporary:
         taken: dict[str, int] = {}
         stems = [str(PurePosixPath(image.name).with_suffix("")) for image in listed.images]
@@ -255,7 +255,10 @@ def _split(
             splits.setdefault(one.entry.split or "train", []).append(one.record)
     origin = SplitOrigin(made_by="source")
     if split_options is not None:
-        splits["train"], splits["val"] = split_records(splits.get("train", []), split_options)
+        files = [(one.image.image, real_path(one.entry.path)) for one in done if one.image is not None]
+        first = {file: image for image, file in reversed(files)}  # a file on several lines is stored for each
+        same_file = {image: first[file] for image, file in files}
+        splits["train"], splits["val"] = split_records(splits.get("train", []), split_options, same_file)
         origin = split_options.origin
     warnings: list[Finding] = []
     if options.teacher_pool is not None:

@@ -8,6 +8,7 @@ split by picture, the test measures memory.)
 
 from __future__ import annotations
 
+import posixpath
 import random
 import re
 from collections import Counter, defaultdict
@@ -45,7 +46,7 @@ class SplitOptions:
         val_fraction: Share of the images to hold out, 0 ≤ f < 1.
         seed: Decides between equals.
         group_key: Regular expression searched in an image's path: what its groups match (or all of it, without
-            groups) names the scene. ``None``: each record is a scene of its own.
+            groups) names the scene. ``None``: each image is a scene of its own.
         labels_are: What is kept in proportion.
     """
 
@@ -59,6 +60,12 @@ class SplitOptions:
             raise DataError(
                 f"val_fraction is {self.val_fraction}", remedy="give --val-fraction from 0 to less than 1"
             )
+        try:
+            re.compile(self.group_key or "")
+        except re.error as error:
+            raise DataError(
+                f"group key {self.group_key!r} is no regular expression: {error}", remedy="correct it"
+            ) from None
 
     @property
     def origin(self) -> SplitOrigin:
@@ -68,21 +75,26 @@ class SplitOptions:
         )
 
 
-def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[list[Record], list[Record]]:
+def split_records(
+    records: Sequence[Record], options: SplitOptions, same_file: Mapping[str, str] | None = None
+) -> tuple[list[Record], list[Record]]:
     """Deals records to train and val; both keep the order of the input.
 
-    The group key is searched in the path of a record's first image.
+    Records whose students show one image file go to one side. The group key is searched in the path of a record's
+    first image. ``same_file`` names the first of several images that are copies of one file.
 
     Raises:
-        DataError: The group key is no regular expression or does not match an image, or one side would be empty.
+        DataError: The group key does not match an image, or one side would be empty.
     """
     if options.val_fraction == 0:
         return list(records), []
-    groups = _groups(records, options.group_key)
+    known = same_file or {}
+    images = [[known.get(path, posixpath.normpath(path)) for path in one.student.images] for one in records]
+    groups = _groups(records, images, options.group_key)
     if len(groups) < 2:
         raise DataError(
             f"{counted(len(records), 'record')} in {counted(len(groups), 'scene')} cannot be split",
-            remedy="add images, or give a --group-key that tells scenes apart",
+            remedy="add images: records of one image file, and of one --group-key, stay together",
         )
     vocabulary = VOCABULARY_OF[options.labels_are]
     shown = [{label_of(a.desc, vocabulary) for a in record.student.objects} for record in records]
@@ -251,24 +263,37 @@ def _needier(val: float, train: float, wanted_size: Mapping[bool, float], rng: r
     return rng.random() < 0.5
 
 
-def _groups(records: Sequence[Record], group_key: str | None) -> list[list[int]]:
-    if group_key is None:
-        return [[i] for i in range(len(records))]
-    try:
-        pattern = re.compile(group_key)
-    except re.error as error:
-        raise DataError(
-            f"group key {group_key!r} is no regular expression: {error}", remedy="correct it"
-        ) from None
-    groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
-    for index, record in enumerate(records):
-        path = record.student.images[0] if record.student.images else ""
-        match = pattern.search(path)
-        if match is None:
-            raise DataError(
-                f"group key {group_key!r} does not match the image {path!r}",
-                where=record.source or None,
-                remedy="widen the expression so that every image belongs to a scene",
-            )
-        groups[match.groups() or (match.group(),)].append(index)
+def _groups(
+    records: Sequence[Record], images: Sequence[Sequence[str]], group_key: str | None
+) -> list[list[int]]:
+    """Records that have an image or a scene in common, directly or through others."""
+    group_of = list(range(len(records)))
+
+    def first_of(index: int) -> int:
+        while group_of[index] != index:
+            group_of[index] = index = group_of[group_of[index]]
+        return index
+
+    holder: dict[object, int] = {}
+    for index, paths in enumerate(images):
+        shared: list[object] = list(paths)
+        if group_key is not None:
+            shared.append(_scene(paths[0] if paths else "", group_key, records[index].source))
+        for one in shared:
+            first, second = sorted((first_of(index), first_of(holder.setdefault(one, index))))
+            group_of[second] = first
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(records)):
+        groups[first_of(index)].append(index)
     return list(groups.values())
+
+
+def _scene(path: str, group_key: str, source: str) -> tuple[str | None, ...]:
+    match = re.search(group_key, path)
+    if match is None:
+        raise DataError(
+            f"group key {group_key!r} does not match the image {path!r}",
+            where=source or None,
+            remedy="widen the expression so that every image belongs to a scene",
+        )
+    return match.groups() or (match.group(),)
