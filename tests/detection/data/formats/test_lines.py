@@ -203,7 +203,7 @@ def test_a_json_list_names_the_lines_of_its_records(source: Any) -> None:
     [(kind, where)] = source.found(listed)
     assert kind == "malformed-annotation"
     second = [number for number, line in enumerate(text, start=1) if line == " {"][1]
-    assert where == f"qwen.json:{second}"
+    assert where == f"qwen.json:{second}, record 1"
     assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
 
 

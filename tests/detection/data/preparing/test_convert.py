@@ -260,6 +260,39 @@ def test_an_image_on_several_lines_is_not_divided(source: Any, key: str | None) 
         assert len(shown["val"]) == 2
 
 
+def test_records_of_a_json_list_are_known_by_their_position(source: Any) -> None:
+    answer = json.dumps([{"image": 1, "bbox_2d": [1, 1, 20, 20], "label": "cell"}])
+    talk = [{"from": "gpt", "value": answer}]
+    pairs = [("a.png", "b.png"), ("c.png", "d.png"), ("e.png", "absent.png")]
+    for name in "abcde":
+        source.image(f"{name}.png")
+    source.json("q.json", [{"image": pair, "conversations": talk} for pair in pairs])
+    manifest, out = run(source, format="qwen")
+    assert [len(one.student.images) for one in records(out)] == [2, 2]
+    assert [(one.slug, one.where) for one in manifest.findings] == [
+        ("missing-image", "q.json:1, record 2"),
+        ("record-incomplete", "q.json:1, record 2"),
+    ]
+
+
+def test_what_a_reader_finds_names_the_picture(source: Any) -> None:
+    source.image("a.png")
+    good = {"type": "rectanglelabels", "value": {"x": 5, "y": 5, "width": 9, "height": 9, "labels": ["cell"]}}
+    tasks = [
+        {
+            "data": {"image": "a.png"},
+            "annotations": [{"result": [good, "bad", {**good, "image_rotation": 90}]}],
+        }
+    ]
+    source.json("export.json", tasks)
+    manifest, _ = run(source, format="label-studio")
+    assert [str(one).split(":")[1:3] for one in manifest.findings] == [
+        ["1, a.png", " malformed-annotation"],
+        ["1, a.png", " not-a-box"],
+    ]
+    assert "rectangle, neither it nor the image turned" in manifest.findings[1].remedy
+
+
 @pytest.mark.parametrize("fraction", [None, 0.0, 0.2])
 def test_a_broken_group_key_is_said_even_where_the_source_has_a_val_split(
     voc: Any, fraction: float | None

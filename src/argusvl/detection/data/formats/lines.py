@@ -157,7 +157,7 @@ def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | Non
 
 
 def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """``file:line`` and the decoded record, or the finding of a line that is none."""
+    """Where a record stands, as no other does, and the record; or the finding of a line that is none."""
     content = read_content(file, name)
     if isinstance(content, Finding):
         yield name, content
@@ -197,7 +197,8 @@ def _list_entries(content: bytes, name: str) -> Iterator[tuple[str, Any]]:
         yield name, finding("malformed-annotation", document.place(), text)
         return
     for position, value in enumerate(document.value):
-        yield document.place(position), value
+        # The position as well: such files have all records on one line, and images of a record are put together by it.
+        yield f"{document.place(position)}, record {position}", value
 
 
 def _add(

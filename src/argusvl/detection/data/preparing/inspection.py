@@ -10,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from argus_doctor.findings import Finding
-from argus_doctor.wording import show_name
+from argus_doctor.wording import printable, show_name
 from argusvl.core.errors import ImageError
 from argusvl.core.files import link_to_nothing
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
@@ -47,7 +47,7 @@ def inspect_image(
 
     ``exif_boxes`` says where boxes of turned images were drawn, when the sizes do not tell.
     """
-    findings, stated = list(annotation.findings), len(annotation.entries)
+    findings, stated = [_about(name, one) for one in annotation.findings], len(annotation.entries)
 
     def refused(*more: Finding) -> Inspected:
         return Inspected((), (*findings, *more), usable=False)
@@ -94,6 +94,13 @@ def inspect_image(
         orientation=orientation,
         frame=frame,
     )
+
+
+def _about(name: str, one: Finding) -> Finding:
+    """A reader's finding with the image: of a file that annotates many, the line alone may say little."""
+    if one.numbers.get("image") is not None:
+        return one
+    return replace(one, numbers={**one.numbers, "image": printable(name)})
 
 
 def size_and_orientation(path: Path, name: str, where: str) -> tuple[tuple[int, int], int] | Finding:
