@@ -260,6 +260,21 @@ def test_an_image_on_several_lines_is_not_divided(source: Any, key: str | None) 
         assert len(shown["val"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "of"),
+    [
+        ("none.json", '{"images": [], "annotations": [], "categories": []}', "coco"),
+        ("none.json", "[]", "label-studio"),
+        ("none.xml", "<annotations/>", "cvat"),
+        ("none.jsonl", "\n", "qwen"),
+    ],
+)
+def test_a_source_without_images_says_so(source: Any, name: str, text: str, of: str) -> None:
+    source.text(name, text)
+    with pytest.raises(DataError, match=r"(?s)the source lists none.*What to do: export"):
+        run(source, format=of)
+
+
 def test_records_of_a_json_list_are_known_by_their_position(source: Any) -> None:
     answer = json.dumps([{"image": 1, "bbox_2d": [1, 1, 20, 20], "label": "cell"}])
     talk = [{"from": "gpt", "value": answer}]

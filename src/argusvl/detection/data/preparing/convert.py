@@ -162,7 +162,14 @@ def convert(
         done, incomplete = _join_records(done, temporary)
         findings += incomplete
         if not any(one.record for one in done):
-            raise DataError(f"no image can be used{_refusals(findings)}", where=folder)
+            refusals = _refusals(findings)
+            raise DataError(
+                f"no image can be used{refusals or ': the source lists none'}",
+                where=folder,
+                remedy=None
+                if refusals
+                else "export the annotations again, or name the source that lists the images",
+            )
         try:
             splits, pool_warnings, origin = _split(done, split_options, options)
         except DataError as error:
