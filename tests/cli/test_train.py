@@ -134,6 +134,13 @@ def test_validate_only_says_what_is_wrong_and_loads_no_weights(
         ),
         ("metric_for_best_model=AP", "no figure 'AP'"),
         ("report_to=[wandb]", "wandb is not installed"),
+        pytest.param(
+            "output_dir=/proc/new/run",
+            "/proc/new/run: cannot-start: cannot be written",
+            marks=pytest.mark.skipif(
+                sys.platform != "linux", reason="needs a folder that nobody can write to"
+            ),
+        ),
     ],
 )
 def test_validate_only_asks_what_training_would_refuse(

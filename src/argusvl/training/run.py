@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
-from argusvl.core.files import write_text_atomically
+from argusvl.core.files import cannot_write, write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import flat
 from argusvl.run import checkpoints
@@ -104,6 +105,7 @@ def check_run(task: Task, config: RunConfig, resume: bool) -> list[Finding]:
         _refuse_place(output_dir, resume)
         if not resume:
             _refuse_checkpoints(output_dir)
+        _refuse_unwritable(output_dir)
     except ArgusError as error:
         findings.append(finding_of(error))
     try:
@@ -136,6 +138,16 @@ def _refuse_checkpoints(output_dir: Path) -> None:
             where="output_dir",
             remedy="continue that run with --resume, or set another output_dir; nothing was changed",
         )
+
+
+def _refuse_unwritable(output_dir: Path) -> None:
+    """Tries to write where the folder is or would be made; nothing is left there."""
+    try:
+        there = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise cannot_write(output_dir, error) from error
 
 
 def run_training(
