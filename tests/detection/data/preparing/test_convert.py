@@ -15,6 +15,7 @@ from argus_doctor.findings import count_kinds
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data.manifest import Manifest, read_manifest
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
+from argusvl.detection.data.preparing.split import SplitOptions, split_file
 from argusvl.detection.data.records import Record, RecordFile
 
 LOW, HIGH = 28 * 28, 56 * 56  # 64×48 becomes 56×56 at most
@@ -258,6 +259,9 @@ def test_an_image_on_several_lines_is_not_divided(source: Any, key: str | None) 
         }
         assert set(shown["train"].values()) == set(shown["val"].values()) == {2}
         assert len(shown["val"]) == 2
+    split_file(out, SplitOptions(0.5, 0), overwrite=True)
+    held_out = Counter(one.student.images[0].split(".")[0].split("~")[0] for one in records(out, "val"))
+    assert list(held_out.values()) == [2] * 4
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,12 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     records = list(RecordFile(file))
     if file == targets["train"] and targets["val"].exists():
         records = given_back(records, targets["val"])
-    train, val = split_records(records, options)
+    first: dict[str, str] = {}
+    stored = [] if manifest is None else manifest.images
+    same_file = {
+        one.image: first.setdefault(one.source, one.image) for one in stored if one.source is not None
+    }
+    train, val = split_records(records, options, same_file)
     if not val:
         raise DataError(
             "nothing was held out: val_fraction is 0", where=file, remedy="give a larger --val-fraction"
