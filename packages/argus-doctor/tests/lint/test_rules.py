@@ -259,6 +259,55 @@ def test_a_finding_says_the_line(tmp_path: Path) -> None:
     assert (found.slug, found.where) == ("target-not-updated", f"{script}:2")
 
 
+STEP = """
+    @torch.no_grad()
+    def follow(ema, model):
+        for p, q in zip(ema.parameters(), model.parameters()):
+            p.mul_(0.99).add_(q, alpha=0.01)
+
+    def accuracy(net):
+        return (net(x_val).argmax(1) == y_val).float().mean()
+
+    model = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.1), nn.Linear(32, 4))
+    ema = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        outputs = model(x)
+        optimizer.zero_grad()
+        F.cross_entropy(outputs, y).backward()
+        optimizer.step()
+        with torch.no_grad():
+            BLOCK
+"""
+
+
+@pytest.mark.parametrize(
+    ("block", "evaluates"),
+    [
+        ("for p, q in zip(ema.parameters(), model.parameters()): p.lerp_(q, 0.01)", False),
+        ("follow(ema, model)", False),
+        ("for p in model.parameters(): p.clamp_(-0.5, 0.5)", False),
+        ("right += (outputs.argmax(1) == y).sum().item()", False),
+        ("right += (model(x).argmax(1) == y).sum().item()", False),  # of the batch that it trains on
+        ("right = (model(x_val).argmax(1) == y_val).sum().item()", True),
+        ("for x, y in val_loader: right += (model(x).argmax(1) == y).sum()", True),
+        ("right = accuracy(model)", True),
+        ("text = model.generate(prompt)", True),
+    ],
+)
+def test_an_evaluation_calls_a_model(block: str, evaluates: bool) -> None:
+    assert hits(STEP.replace("BLOCK", block)) == ["evaluation-in-training-mode"] * evaluates
+
+
+def test_a_forward_pass_is_no_evaluation() -> None:
+    found = hits(
+        "class Byol(nn.Module):\n    def __init__(self, net):\n        self.drop = nn.Dropout(0.1)\n"
+        "        self.target = copy.deepcopy(net)\n        print(self.target.parameters())\n"
+        "    def forward(self, a):\n        with torch.no_grad():\n            return self.target(a)\n"
+    )
+    assert "evaluation-in-training-mode" not in found
+
+
 Q_LEARNING = """
     def main(policy, target_net, batches, optimizer, tau):
         target_net.load_state_dict(policy.state_dict())

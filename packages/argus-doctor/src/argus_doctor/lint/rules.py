@@ -170,10 +170,39 @@ def modes(tree: Tree) -> Iterator[Hit]:
         return
     for node in tree.nodes(ast.With, ast.FunctionDef):
         trained = tree.calls("train", within=tree.function(node) or node)
-        if without_gradients(node) and not trained and tree.calls(within=node):
+        if without_gradients(node) and not trained and _evaluates(tree, node):
             what = "evaluation without eval(), of a model with dropout or batch normalisation"
             yield "evaluation-in-training-mode", node, what
             return
+
+
+_ANSWERS = ("forward", "generate", "predict", "sample")
+
+
+def _evaluates(tree: Tree, node: ast.AST, seen: tuple[Function, ...] = ()) -> bool:
+    """Whether a block calls a model, itself or by a function, on anything but the batch that is trained on."""
+    around = tree.function(node)
+    if around is not None and around.name == "forward":
+        return False
+    models, functions = tree.models(), tree.functions()
+    for call in tree.calls(within=node):
+        name = last(call.func)
+        helper = functions.get(name)
+        if name in models or (name in _ANSWERS and last(getattr(call.func, "value", call)) in models):
+            if not any(_trains_on(tree, one, call) for one in tree.calls(name)):
+                return True
+        elif helper not in (None, node, *seen) and _evaluates(
+            tree, functions[name], (*seen, functions[name])
+        ):
+            return True
+    return False
+
+
+def _trains_on(tree: Tree, one: ast.Call, other: ast.Call) -> bool:
+    """Whether a call with gradients is of the same model and batch as another one, at the same turn of a loop."""
+    places = ((tree.loop(call), tree.function(call), ast.unparse(call)) for call in (one, other))
+    same = one is not other and next(places) == next(places)
+    return same and not any(map(without_gradients, tree.above(one)))
 
 
 def unmasked_attention(tree: Tree) -> ast.Call | None:

@@ -96,6 +96,21 @@ class Tree:
         """All functions and methods by name."""
         return {node.name: node for node in ast.walk(self.module) if isinstance(node, Function)}
 
+    def models(self) -> set[str]:
+        """Last names of what the script asks for parameters or sets the mode of, and of arguments that are given it."""
+        told = self.calls("parameters", "named_parameters", "train", "state_dict", "load_state_dict")
+        found = {last(call.func.value) for call in told if isinstance(call.func, ast.Attribute)} | {"self"}
+        called = dict[str, ast.stmt](self.functions())
+        for made in self.nodes(ast.ClassDef):
+            starts = (one for one in made.body if getattr(one, "name", "") == "__init__")
+            called |= dict.fromkeys([made.name], next(starts, made))
+        for call in self.calls():
+            function = called.get(last(call.func))
+            if isinstance(function, Function):
+                names = [one.arg for one in function.args.args if one.arg != "self"]
+                found |= {name for name, given in zip(names, call.args, strict=False) if last(given) in found}
+        return found
+
     def statement(self, node: ast.AST) -> ast.stmt:
         """The statement that it is in."""
         return next(one for one in (node, *self.above(node)) if isinstance(one, ast.stmt))
