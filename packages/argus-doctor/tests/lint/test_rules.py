@@ -308,6 +308,54 @@ def test_a_forward_pass_is_no_evaluation() -> None:
     assert "evaluation-in-training-mode" not in found
 
 
+@pytest.mark.parametrize(
+    ("after", "stale"),
+    [
+        ("optimizer.step()", True),
+        ("fit(model, optimizer)", True),
+        ("watch = Watch(model, optimizer)\noptimizer = torch.optim.Adam(model.parameters())", True),
+        ("optimizer = torch.optim.Adam(model.parameters())\noptimizer.step()", False),
+        ("other = torch.optim.Adam([{'params': model[2].parameters()}])\nother.step()", False),
+    ],
+)
+def test_an_optimizer_is_stale_that_is_used_after_the_change(after: str, stale: bool) -> None:
+    text = "optimizer = torch.optim.Adam(model.parameters())\noptimizer.step()\nmodel[2] = nn.Linear(8, 5)\n"
+    assert hits(text + after) == ["stale-optimizer"] * stale
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"), [("self.model.head = Head()", True), ("self.criterion = Focal()", False)]
+)
+def test_an_attribute_beside_the_model_is_no_change_of_it(change: str, stale: bool) -> None:
+    found = hits(
+        "class Trainer:\n    def __init__(self, model):\n        self.model = model\n"
+        f"        self.opt = torch.optim.Adam(self.model.parameters())\n        {change}\n"
+        "    def step(self, loss):\n        self.opt.step()\n"
+    )
+    assert found == ["stale-optimizer"] * stale
+
+
+@pytest.mark.parametrize(("made", "stale"), [("optimizer", False), ("other", True)])
+def test_an_optimizer_may_be_made_anew_at_every_turn(made: str, stale: bool) -> None:
+    found = hits(
+        "optimizer = torch.optim.Adam(model.parameters())\nfor stage in stages:\n"
+        f"    {made} = torch.optim.Adam(model.parameters())\n    fit(model, optimizer)\n"
+        "    model[2] = nn.Linear(8, 5)\n"
+    )
+    assert ("stale-optimizer" in found) == stale
+
+
+@pytest.mark.parametrize(("arguments", "stale"), [("x, y", True), ("x, y, optimizer", False)])
+def test_a_function_uses_the_optimizer_of_the_script_or_one_that_it_is_given(
+    arguments: str, stale: bool
+) -> None:
+    found = hits(
+        f"def step({arguments}):\n    optimizer.step()\noptimizer = torch.optim.Adam(model.parameters())\n"
+        "model[2] = nn.Linear(8, 5)\nother = torch.optim.Adam(model.parameters())\ntrain(step, other)\n"
+    )
+    assert ("stale-optimizer" in found) == stale
+
+
 Q_LEARNING = """
     def main(policy, target_net, batches, optimizer, tau):
         target_net.load_state_dict(policy.state_dict())

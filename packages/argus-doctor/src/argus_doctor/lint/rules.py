@@ -308,9 +308,9 @@ def kept_graph(tree: Tree) -> Iterator[Hit]:
 
 
 def stale_optimizer(tree: Tree) -> Iterator[Hit]:
-    """A layer that is replaced after the optimizer took the model's parameters."""
+    """A layer that is replaced after an optimizer took the model's parameters, which is used as it is after that."""
     for node, optimizer in tree.made(*OPTIMIZERS):
-        models = {base(call.func).split(".")[0] for call in tree.calls("parameters", within=optimizer)}
+        models = {_owner(base(call.func)) for call in tree.calls("parameters", within=optimizer)}
         scope = tree.function(node) or tree.module
         handed_in = " ".join(ast.unparse(call) for call in tree.calls("add_param_group", within=scope))
         for later in tree.nodes(ast.Assign, within=scope):
@@ -320,10 +320,37 @@ def stale_optimizer(tree: Tree) -> Iterator[Hit]:
                 and isinstance(later.value, ast.Call)
                 and last(later.value.func)[:1].isupper()
                 and isinstance(target, ast.Attribute | ast.Subscript)
-                and written.split(".")[0].split("[")[0] in models
+                and _owner(written) in models
                 and written not in handed_in
+                and _is_used_after(tree, ast.unparse(node.targets[0]), later, scope)
             ):
                 yield "stale-optimizer", later, f"`{ast.unparse(later)}` after the optimizer was made"
+
+
+def _owner(written: str) -> str:
+    """The model that a part belongs to, by its name: a variable, or an attribute of ``self``."""
+    parts = re.split(r"[.\[]", written)
+    return ".".join(parts[: 2 if parts[0] == "self" else 1])
+
+
+def _is_used_after(tree: Tree, name: str, change: ast.stmt, scope: ast.AST) -> bool:
+    """Whether what a name stands for is used after a change, and not made anew first; or elsewhere, by ``self``."""
+    named = [one for one in tree.nodes(ast.Name, ast.Attribute) if ast.unparse(one) == name]
+    loop = set(ast.walk(tree.loops(change)[-1])) if tree.loops(change) else set[ast.AST]()
+    # What follows, or what comes before it at the next turn of a loop: that is before what comes after the loop.
+    inside = set(ast.walk(scope))
+    after = [one for one in named if one in inside and (one.lineno > change.lineno or one in loop)]
+    order = sorted(
+        after, key=lambda one: (one not in loop, one.lineno < change.lineno, one.lineno, one.col_offset)
+    )
+    if order:
+        return isinstance(order[0].ctx, ast.Load)
+    if "." not in name and scope is not tree.module:
+        return False
+    others = [one for one in named if tree.function(one) not in (None, scope)]
+    own = {tree.function(one) for one in others if isinstance(one.ctx, ast.Store)}
+    own |= {one for one in tree.nodes(ast.FunctionDef) if name in {each.arg for each in one.args.args}}
+    return any(tree.function(one) not in own for one in others)
 
 
 def misspelt_freeze(tree: Tree) -> Iterator[Hit]:
