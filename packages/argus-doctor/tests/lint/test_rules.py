@@ -356,6 +356,32 @@ def test_a_function_uses_the_optimizer_of_the_script_or_one_that_it_is_given(
     assert ("stale-optimizer" in found) == stale
 
 
+@pytest.mark.parametrize(
+    ("schedule", "vanishes"),
+    [
+        ("StepLR(optimizer, step_size=2, gamma=0.1)", True),
+        ("StepLR(optimizer, 30)", True),
+        ("StepLR(optimizer, step_size=100, gamma=0.5)", False),
+        ("StepLR(optimizer, every, gamma=0.5)", False),  # who knows
+        ("ExponentialLR(optimizer, 0.85)", True),
+        ("ExponentialLR(optimizer, decay)", False),
+        ("ExponentialLR(optimizer, gamma=0.9995)", False),
+        ("MultiStepLR(optimizer, [3, 6, 8])", True),
+        ("MultiStepLR(optimizer, milestones=[1000, 2000], gamma=0.1)", False),
+        ("CosineAnnealingLR(optimizer, T_max=epochs)", True),
+        ("CosineAnnealingLR(optimizer, epochs * batches)", False),
+        ("LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))", False),
+    ],
+)
+def test_a_schedule_for_epochs_makes_the_rate_vanish(schedule: str, vanishes: bool) -> None:
+    loop = (
+        f"epochs = 6\nschedule = {schedule}\nfor epoch in range(epochs):\n    for x, y in loader:\n"
+        "        optimizer.zero_grad()\n        loss_of(x, y).backward()\n        optimizer.step()\n"
+    )
+    assert hits(f"{loop}        schedule.step()\n") == ["learning-rate-vanished"] * vanishes
+    assert not hits(f"{loop}    schedule.step()\n")
+
+
 Q_LEARNING = """
     def main(policy, target_net, batches, optimizer, tau):
         target_net.load_state_dict(policy.state_dict())

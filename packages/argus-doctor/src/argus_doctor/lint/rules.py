@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
-from argus_doctor.lint.tree import Function, Tree, base, is_constant, last, names_in, without_gradients
+from argus_doctor.lint.tree import Function, Loop, Tree, base, is_constant, last, names_in, without_gradients
 
 Hit = tuple[str, ast.expr | ast.stmt, str]
 """Cause, place, what is seen there."""
@@ -394,20 +394,73 @@ def schedule(tree: Tree) -> Iterator[Hit]:
         # Made for batches: it says how many there are, or knows only batches.
         if "len(" in said or "steps" in said or name in _BY_BATCH:
             continue
-        if "epoch" not in said and name not in _BY_EPOCH:
-            continue
         for call in tree.calls("step"):
             loops = tree.loops(call)
-            of_batches = (
-                loops and tree.calls("backward", within=loops[0]) and (len(loops) > 1 or "epoch" in said)
-            )
-            if of_batches and base(call.func) == ast.unparse(node.targets[0]):
+            if len(loops) < 2 or base(call.func) != ast.unparse(node.targets[0]):
+                continue
+            if any(tree.loop(one) is loops[0] for one in tree.calls("backward")) and (
+                _counts_epochs(made, loops[1:]) or _left_of_rate(tree, made, loops) <= _NEXT_TO_NOTHING
+            ):
                 what = f"`{ast.unparse(call)}` at every batch, of a schedule for epochs"
                 yield "learning-rate-vanished", call, what
 
 
+def _counts_epochs(made: ast.Call, epochs: Sequence[Loop]) -> bool:
+    """Whether a schedule is given the number of turns of a loop around that of the batches: ``T_max=epochs``."""
+    ends = {ast.unparse(end) for one in epochs for end in _ends(one) if not isinstance(end, ast.Constant)}
+    return any(ast.unparse(one) in ends for one in (*made.args, *(one.value for one in made.keywords)))
+
+
+def _ends(loop: Loop) -> list[ast.expr]:
+    """What is given to the ``range`` that a loop goes through."""
+    through = None if isinstance(loop, ast.While) else loop.iter
+    return through.args if isinstance(through, ast.Call) and last(through.func) in ("range", "trange") else []
+
+
+def _left_of_rate(tree: Tree, made: ast.Call, loops: Sequence[Loop]) -> float:
+    """The share of the rate that is left at the end of some loops; 1 where the arguments do not say it."""
+    told: dict[str | None, ast.expr] = dict(
+        zip(_BY_EPOCH.get(last(made.func), ()), made.args[1:], strict=False)
+    )
+    told |= {one.arg: one.value for one in made.keywords}
+    each = _value(tree, told.get("step_size", ast.Constant(1)))
+    gamma = _value(tree, told.get("gamma", ast.Constant(0.1)))
+    places = _value(tree, told.get("milestones"))
+    if last(made.func) not in _BY_EPOCH or not isinstance(each, int) or not isinstance(gamma, int | float):
+        return 1.0
+    turns = 1
+    for loop in loops:
+        end = [_value(tree, one) for one in _ends(loop)]
+        turns *= end[0] if len(end) == 1 and isinstance(end[0], int) else _LIKELY_TURNS
+    if last(made.func) == "MultiStepLR":
+        falls = sum(one <= turns for one in places) if isinstance(places, list | tuple) else 0
+    else:
+        falls = turns // max(each, 1)
+    return float(min(abs(gamma), 1.0) ** falls)
+
+
+def _value(tree: Tree, node: ast.expr | None) -> object:
+    """What an expression stands for, written there or assigned to its name once; ``None`` where that is not known."""
+    if isinstance(node, ast.Name):
+        assigned = tree.assigned(node.id, tree.module)
+        node = assigned[0] if len(assigned) == 1 else None
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+_NEXT_TO_NOTHING = 1.001e-3
+"""Of the rate that a schedule starts with: a training at less has come to a stand."""
+_LIKELY_TURNS = 16
+"""Of a loop that does not say how many it makes: few, for the rate falls with each."""
 _BY_BATCH = ("OneCycleLR", "CyclicLR", "CosineAnnealingWarmRestarts")
-_BY_EPOCH = ("StepLR", "ExponentialLR", "MultiStepLR")
+_BY_EPOCH = {
+    "StepLR": ("step_size", "gamma"),
+    "ExponentialLR": ("gamma",),
+    "MultiStepLR": ("milestones", "gamma"),
+}
+"""Schedules that only fall, and what they are told after the optimizer."""
 
 
 def cut_graph(tree: Tree) -> Iterator[Hit]:
