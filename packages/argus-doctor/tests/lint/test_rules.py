@@ -142,7 +142,7 @@ FAULTS = [
         "self.model.requires_grad_(True); self.criterion = nn",
     ),
     ("learning-rate-vanished", "plain", "losses.append(loss.item())", "schedule.step()"),
-    ("no-gradient", "classes", "F.relu(self.body(x))", "F.relu(self.body(x)).detach()"),
+    ("no-gradient", "classes", "return self.head(hidden)", "return self.head(hidden).detach()"),
     (
         "no-gradient",
         "classes",
@@ -380,6 +380,59 @@ def test_a_schedule_for_epochs_makes_the_rate_vanish(schedule: str, vanishes: bo
     )
     assert hits(f"{loop}        schedule.step()\n") == ["learning-rate-vanished"] * vanishes
     assert not hits(f"{loop}    schedule.step()\n")
+
+
+FORWARD = """
+    class Net(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 4)
+            self.body = net
+            FREEZE
+
+        def forward(self, x, other):
+            LINES
+"""
+CUT = "with torch.no_grad(): z = self.body(x)\n            return self.head(z)"
+
+
+@pytest.mark.parametrize(
+    ("freeze", "lines", "cut"),
+    [
+        ("pass", CUT, True),
+        ("self.body.requires_grad_(False)", CUT, False),
+        ("self.body = net.eval().requires_grad_(False)", CUT, False),
+        ("for p in self.body.parameters(): p.requires_grad = False", CUT, False),
+        ("for p, q in zip(net.parameters(), self.body.parameters()): q.requires_grad = False", CUT, False),
+        ("self.head.requires_grad_(False)", CUT, True),
+        ("pass", "z = self.body(x)\n            return self.head(z.detach())", True),
+        (
+            "pass",
+            "z = self.body(x)\n            z = z.detach().tanh()\n            return self.head(z)",
+            True,
+        ),
+        (
+            "pass",
+            "z = self.body(x)\n            q = z.flatten(1)\n            return self.head(q.detach())",
+            True,
+        ),
+        ("pass", "z = self.body(x)\n            return self.head(z.detach()), z", False),
+        # Straight-through, and the losses beside it.
+        (
+            "pass",
+            "z, q = self.body(x), self.head(x)\n            return q + (z - q).detach(), (q - z).abs()",
+            False,
+        ),
+        ("pass", "z = self.body(x)\n            return F.mse_loss(self.body(other), z.detach())", False),
+        (
+            "pass",
+            "with torch.no_grad(): self.mean.lerp_(x.mean(0), 0.1)\n            return self.body(x)",
+            False,
+        ),
+    ],
+)
+def test_a_forward_pass_cuts_off_a_layer_that_should_learn(freeze: str, lines: str, cut: bool) -> None:
+    assert hits(FORWARD.replace("FREEZE", freeze).replace("LINES", lines)) == ["no-gradient"] * cut
 
 
 Q_LEARNING = """

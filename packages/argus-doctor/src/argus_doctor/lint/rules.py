@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
@@ -335,7 +336,8 @@ def _owner(written: str) -> str:
 
 def _is_used_after(tree: Tree, name: str, change: ast.stmt, scope: ast.AST) -> bool:
     """Whether what a name stands for is used after a change, and not made anew first; or elsewhere, by ``self``."""
-    named = [one for one in tree.nodes(ast.Name, ast.Attribute) if ast.unparse(one) == name]
+    every: list[ast.Name | ast.Attribute] = [*tree.nodes(ast.Name), *tree.nodes(ast.Attribute)]
+    named = [one for one in every if ast.unparse(one) == name]
     loop = set(ast.walk(tree.loops(change)[-1])) if tree.loops(change) else set[ast.AST]()
     # What follows, or what comes before it at the next turn of a loop: that is before what comes after the loop.
     inside = set(ast.walk(scope))
@@ -464,13 +466,113 @@ _BY_EPOCH = {
 
 
 def cut_graph(tree: Tree) -> Iterator[Hit]:
-    """A forward pass that cuts its own graph."""
+    """A forward pass that cuts off a layer of its own: one that is not frozen and that no other path leads to."""
+    own = {last(target) for one in tree.nodes(ast.Assign) for target in one.targets} - _frozen(tree)
     for forward in (one for one in tree.nodes(ast.FunctionDef) if one.name == "forward"):
+        layers = [call for call in tree.calls(within=tree.parent[forward]) if _is_layer(tree, call, own)]
         for node in ast.walk(forward):
             if isinstance(node, ast.Call) and last(node.func) == "detach":
-                yield "no-gradient", node, f"`{ast.unparse(node)}` in forward()"
-            if isinstance(node, ast.With) and without_gradients(node):
-                yield "no-gradient", node, f"`with {ast.unparse(node.items[0])}` in forward()"
+                what = f"`{ast.unparse(node)}` in forward()"
+                cut, answer = (
+                    _cut_off(tree, node.func, forward, layers),
+                    _is_first_answer(tree, node, forward),
+                )
+            elif isinstance(node, ast.With) and without_gradients(node):
+                what = f"`with {ast.unparse(node.items[0])}` in forward()"
+                cut, answer = [one for one in ast.walk(node) if one in layers], False
+            else:
+                continue
+            others = (one for one in layers if one not in cut and not _is_cut(tree, one))
+            reached = {ast.unparse(one.func) for one in others}
+            if answer or any(ast.unparse(one.func) not in reached for one in tree.calls() if one in cut):
+                yield "no-gradient", node, what
+
+
+def _is_layer(tree: Tree, call: ast.Call, own: set[str]) -> bool:
+    """Whether it calls an attribute of ``self`` that is made in the script, or a method that calls one."""
+    name, method = last(call.func), tree.functions().get(last(call.func))
+    if base(call.func) != "self":
+        return False
+    if method is None:
+        return name in own
+    inner = tree.calls(within=method)
+    return any(base(one.func) == "self" and last(one.func) in own - {*tree.functions()} for one in inner)
+
+
+def _is_cut(tree: Tree, node: ast.AST) -> bool:
+    above = list(tree.above(node))
+    return any(without_gradients(one) or last(getattr(one, "func", one)) == "detach" for one in above)
+
+
+def _cut_off(tree: Tree, node: ast.AST, forward: ast.AST, layers: list[ast.Call]) -> list[ast.AST]:
+    """Calls of layers whose results go nowhere but into an expression, directly or by names."""
+    found: list[ast.AST] = [one for one in ast.walk(node) if one in layers]
+    for name in names_in(node):
+        value, elsewhere = _value_and_uses(tree, name, node, forward)
+        if value is not None and not elsewhere:
+            found += _cut_off(tree, value, forward, layers)
+    return found
+
+
+def _value_and_uses(
+    tree: Tree, name: str, node: ast.AST, forward: ast.AST
+) -> tuple[ast.expr | None, list[ast.AST]]:
+    """What a name stands for at a place, and where else it does so with its graph."""
+
+    def place(one: ast.AST) -> tuple[int, int]:
+        statement = tree.statement(one)
+        return statement.lineno, statement.col_offset
+
+    stores = {
+        place(one): one.value
+        for one in tree.nodes(ast.Assign, within=forward)
+        if any(isinstance(part, ast.Name) and part.id == name for to in one.targets for part in ast.walk(to))
+    }
+    start = max((one for one in stores if one < place(node)), default=(0, 0))
+    end = min((one for one in stores if one > start), default=(sys.maxsize, 0))
+    named = (one for one in tree.nodes(ast.Name, within=forward) if one.id == name)
+    loads = (one for one in named if isinstance(one.ctx, ast.Load) and start < place(one) <= end)
+    here = set(ast.walk(node))
+    return stores.get(start), [one for one in loads if one not in here and not _is_cut(tree, one)]
+
+
+def _is_first_answer(tree: Tree, node: ast.Call, forward: ast.AST) -> bool:
+    """Whether a name is detached that is the answer, or the first of several, and that nothing else reads."""
+    parent = tree.parent[node]
+    if isinstance(parent, ast.Tuple) and parent.elts[0] is node:
+        parent = tree.parent[parent]
+    value = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if not isinstance(parent, ast.Return) or not isinstance(value, ast.Name):
+        return False
+    return not _value_and_uses(tree, value.id, node, forward)[1]
+
+
+def _frozen(tree: Tree) -> set[str]:
+    """Last names of what the script takes the gradients from, by ``requires_grad_(False)`` or in a loop."""
+    found: set[str] = set()
+    for call in tree.calls("requires_grad_"):
+        if isinstance(call.func, ast.Attribute) and any(is_constant(one, False) for one in call.args):
+            statement = tree.statement(call)
+            made = statement.targets if isinstance(statement, ast.Assign) else []
+            found |= {last(call.func.value), *map(last, made)}
+    for loop in tree.nodes(ast.For):
+        written = "".join(map(ast.unparse, loop.body))
+        zipped = isinstance(loop.iter, ast.Call) and last(loop.iter.func) == "zip"
+        targets = loop.target.elts if zipped and isinstance(loop.target, ast.Tuple) else [loop.target]
+        through = loop.iter.args if zipped and isinstance(loop.iter, ast.Call) else [loop.iter]
+        for target, given in zip(targets, through, strict=False):
+            names = "|".join(names_in(target))
+            if re.search(rf"\b({names})\.requires_grad(_\(| = )False", written):
+                found |= {
+                    last(one.func.value)
+                    for one in tree.calls(within=given)
+                    if isinstance(one.func, ast.Attribute)
+                }
+                found |= {part for text in re.findall(r"'([\w.]+)'", written) for part in text.split(".")}
+    for name, function in tree.functions().items():
+        if found & {one.arg for one in function.args.args}:
+            found |= {last(one) for call in tree.calls(name) for one in call.args}
+    return found - {""}
 
 
 def order_of_clearing(tree: Tree) -> Iterator[Hit]:
