@@ -232,6 +232,15 @@ def a_part_of_a_table_by_lbfgs() -> list[Finding]:
     return watch.report()
 
 
+@healthy
+def an_autoencoder_that_leaves_out_a_dimension() -> list[Finding]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 1), nn.Linear(1, 4))
+    wide = torch.tensor([3.0, 3.0, 3.0, 0.5])
+    batches = ((x, x.clone()) for x in (torch.randn(64, 4)[:, [0, 0, 0, 1]] * wide for _ in range(200)))
+    return trained(model, batches, F.mse_loss, optimizer=by_adam(model), steps=200)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_found(name: str) -> None:
     assert CASES[name]() == []

@@ -113,10 +113,15 @@ class TargetSensor:
                 columns, lambda there: taken.append({f"column {n}": x for n, x in enumerate(there.tolist())})
             )
         for name, sample in samples.items():
-            self._take_objective(step, name, sample, candidates)
+            self._take_objective(step, name, sample, candidates, given)
 
     def _take_objective(
-        self, step: int, name: str, sample: OutputSample, candidates: Sequence[Tensor]
+        self,
+        step: int,
+        name: str,
+        sample: OutputSample,
+        candidates: Sequence[Tensor],
+        given: Sequence[Tensor],
     ) -> None:
         assert sample.gradient is not None
         if not sample.shape:
@@ -125,10 +130,13 @@ class TargetSensor:
             return
         parts = [sample.part_of(one).detach() for one in candidates[:4]]
         own = self._calls.tokens
+        shapes = {one.shape for one in candidates if one.is_floating_point()}
+        inputs = [sample.part_of(one).detach() for one in given[:4] if one.shape in shapes]
 
         def examine_it(there: list[Tensor]) -> None:
             values, gradient, *rest = there
-            targets, sequences = rest[: len(parts)], rest[len(parts) :]
+            targets, rest = rest[: len(parts)], rest[len(parts) :]
+            shown, sequences = rest[: len(inputs)], rest[len(inputs) :]
             if sample.wide:
                 result = examine_vocabulary(step, gradient, targets)
                 pulled = gradient[..., 0].long(), gradient[..., 2].abs() > 0
@@ -137,6 +145,9 @@ class TargetSensor:
                     return
                 result = examine_objective(step, values, gradient, targets)
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
+            alike = (torch.equal(one, two) for one in shown for two in targets if one.dtype == two.dtype)
+            if result is not None and any(alike):
+                result.explained = ()  # an autoencoder: what changes its inputs changes its targets
             offset = told = None
             if own and len(sample.shape) == 3:
                 offset, told = _offsets(sample, sequences, targets, pulled)
@@ -149,7 +160,7 @@ class TargetSensor:
                 self._correct_chance(objective)
                 self._evidence.objectives.append(objective)
 
-        self._host.ask_all([sample.values, sample.gradient, *parts, *own], examine_it)
+        self._host.ask_all([sample.values, sample.gradient, *parts, *inputs, *own], examine_it)
 
     def _take_own_loss(self, step: int, gradient: float) -> None:
         if gradient < 0:
