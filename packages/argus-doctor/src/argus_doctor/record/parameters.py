@@ -311,8 +311,9 @@ class ParameterRecord:
                 self._host.ask(held_here(old).detach().any(), lambda there: self._recant(guard, bool(there)))
 
         def after(_: Tensor) -> None:
-            guard.added = True
-            guard.clean |= guard.found_none
+            if guard.found_none is not None:  # FSDP2 calls this itself, of gradients that no graph leads to
+                guard.added, guard.clean = True, guard.clean or guard.found_none
+            guard.found_none = None
 
         return [
             parameter.register_hook(before),  # type: ignore[no-untyped-call]
@@ -548,7 +549,7 @@ class _Guard:
         optimizer: The identity of the one that holds it.
         followed: Whether every backward pass since that optimizer's last step was seen.
         added: Whether one of them added a gradient to it.
-        found_none: Whether the last one found none there, or zeros.
+        found_none: Whether the one that is under way found none there, or zeros.
         clean: Whether any that added one did.
     """
 
@@ -556,7 +557,7 @@ class _Guard:
     optimizer: int
     followed: bool = True
     added: bool = False
-    found_none: bool = False
+    found_none: bool | None = None
     clean: bool = False
 
 
