@@ -54,23 +54,8 @@ def gan() -> list[Finding]:
     return [found for watch in watches for found in watch.report()]
 
 
-@healthy
-def accumulation() -> list[Finding]:
-    model = mlp()
-    optimizer = by_adam(model)
-    watch = Watch(model, optimizer, source=False)
-    for number, (inputs, labels) in enumerate(islice(points(8), 200), 1):
-        loss = F.cross_entropy(model(inputs), labels)
-        (loss / 4).backward()
-        if number % 4 == 0:
-            optimizer.step()
-            optimizer.zero_grad()
-            watch.step(loss=loss, batch=(inputs, labels))
-    return watch.report()
-
-
-@healthy
-def micro_batches_that_are_told_one_by_one() -> list[Finding]:
+def accumulated(*, told_each: bool) -> list[Finding]:
+    """A step for every five micro-batches: the watch is told each of them, or the step."""
     model = mlp()
     optimizer = by_adam(model)
     watch = Watch(model, optimizer, source=False)
@@ -80,8 +65,19 @@ def micro_batches_that_are_told_one_by_one() -> list[Finding]:
         if number % 5 == 0:
             optimizer.step()
             optimizer.zero_grad()
-        watch.step(loss=loss, batch=(inputs, labels))
+        if told_each or number % 5 == 0:
+            watch.step(loss=loss, batch=(inputs, labels))
     return watch.report()
+
+
+@healthy
+def accumulation() -> list[Finding]:
+    return accumulated(told_each=False)
+
+
+@healthy
+def micro_batches_that_are_told_one_by_one() -> list[Finding]:
+    return accumulated(told_each=True)
 
 
 @healthy
