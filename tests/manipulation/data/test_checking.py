@@ -107,6 +107,23 @@ def test_a_camera_of_another_resolution_is_found_by_marked_joints_or_a_given_box
         assert caught.value.slug == "camera-other-resolution"
 
 
+@pytest.mark.parametrize("inside", [0.2, 0.35, 0.45, 0.7])
+def test_a_hand_that_reaches_out_of_its_picture_passes_with_the_box_of_the_part_that_is_seen(
+    inside: float,
+) -> None:
+    joints = make_hand()
+    seen = project(joints, K)
+    low, high = seen.min(0), seen.max(0)
+    for axis in (0, 1):
+        moved = joints.copy()
+        moved[:, axis] += (SIZE[axis] - low[axis] - inside * (high - low)[axis]) / K[axis, axis] * 0.6
+        there = project(moved, K)
+        about = np.clip([there.min(0), there.max(0)], 0, SIZE).ravel()
+        assert record(moved, box_xyxy_px=about).shows_hand
+        with pytest.raises(DataError, match="as large as its box"):
+            record(moved, box_xyxy_px=about, camera=K * [[0.5], [0.5], [1]])
+
+
 def test_and_by_the_picture_alone_only_if_it_is_too_large() -> None:
     large, small = camera_matrix(1600, 1600, 640, 480), camera_matrix(200, 200, 80, 60)
     with pytest.raises(DataError, match="outside the image"):

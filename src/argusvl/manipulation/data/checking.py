@@ -157,6 +157,8 @@ def view_problem(
         fits = valid.sum() < len(valid) / 2 or 0.2 <= ratio <= 2
         if fits and np.abs(middle - centre).max() <= extent / 2:
             return None
+        if _iou(np.clip([seen.min(0), seen.max(0)], 0, size), box.reshape(2, 2)) >= 0.5:
+            return None  # a hand that reaches out of the picture, about whose visible part the box lies
         told = f"{_told(middle)}, {ratio:.2g} times as large as its box {_told(box)}"
         return slug, f"K sees the hand's middle at {told}"
     inside = ((seen >= 0) & (seen <= size)).all(axis=-1)
@@ -164,6 +166,13 @@ def view_problem(
         return None
     outside = f"{(~inside).sum()} of {len(seen)} joints outside the image of {size[0]}×{size[1]}"
     return slug, f"K sees {outside}"
+
+
+def _iou(a: Floats, b: Floats) -> float:
+    """Of two boxes ``[2, 2]``, corners from the upper left one."""
+    common, areas = np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]), [np.prod(box[1] - box[0]) for box in (a, b)]
+    shared = float(np.prod(common.clip(min=0)))
+    return shared / (sum(areas) - shared)
 
 
 def _marks_problem(seen: Floats, marked: Floats) -> Problem | None:
