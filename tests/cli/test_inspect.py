@@ -148,6 +148,19 @@ def test_memory_of_a_checkpoint_by_strategy(argus: Any, tiny_checkpoint: Path) -
     assert plain["fits_on_gib"] == [24, 40, 80]
 
 
+def test_memory_of_a_folder_as_the_hub_has_it_is_that_of_a_training_from_it(
+    argus: Any, tiny_checkpoint: Path
+) -> None:
+    said = argus(
+        "inspect", "memory", tiny_checkpoint / "qwen", "--tokens", "100", "--image-tokens", "4", "--json"
+    ).json
+    own = argus("inspect", "memory", tiny_checkpoint, "--tokens", "100", "--image-tokens", "4", "--json").json
+    assert {part: said["parameters"][part] for part in ("vision", "language")} == {
+        part: own["parameters"][part] for part in ("vision", "language")
+    }
+    assert said["parameters"]["head"] > own["parameters"]["head"]  # that of configs/qwen25_vl_3b.yaml
+
+
 def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
     argus: Any, repository: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

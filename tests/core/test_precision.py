@@ -74,6 +74,8 @@ def test_what_is_asked_for_is_done_with_a_warning_where_it_is_slow(
         assert decide(True, CPU).bf16
     assert len(warnings.messages) == 1
     assert "bf16" in warnings.messages[0] and "0.06 times" in warnings.messages[0]
+    decide(True, CPU, asked_by="base_dtype")
+    assert "as base_dtype says" in warnings.messages[1] and "base_dtype=float32" in warnings.messages[1]
 
 
 def test_a_run_that_goes_on_stays_with_what_it_began_in(

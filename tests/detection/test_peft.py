@@ -325,6 +325,8 @@ def test_an_adapter_is_a_start_for_training(make_task: MakeTask, checkpoint: Pat
 def test_a_frozen_base_in_bfloat16_stays_beside_a_head_in_float32(make_task: MakeTask, scenes: Path) -> None:
     task = make_task(*peft_options(base="bfloat16"), "bf16=auto")
     saved = train(task)
+    told = json.loads((saved.parent / "environment.json").read_text(encoding="utf-8"))
+    assert told["precision"] == "bfloat16" and told["precision_because"] == "as base_dtype says"
     loaded = ArgusForDetection.from_pretrained(saved, dtype=torch.bfloat16, head_dtype=torch.float32)
     for model in (loaded, task.model()):
         kinds = {

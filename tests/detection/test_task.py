@@ -685,7 +685,7 @@ def test_a_plain_qwen_folder_gets_a_new_head(
     with caplog.at_level("INFO"):
         model = make_task(*start_from(checkpoint / "qwen"), "detection_num_queries=5").model()
     assert model.config.num_queries == 5
-    assert "new, starting at random: detection_head." in caplog.text
+    assert "new, starting at random: detection_head, " in caplog.text
 
 
 def test_what_shapes_no_weight_may_change(make_task: MakeTask, checkpoint: Path) -> None:

@@ -96,6 +96,9 @@ def test_a_disk_that_is_really_full(small_disk: Callable[[str], Path], writer: s
     with pytest.raises(CheckpointError, match="the disk is full") as caught:
         train(Filling(), run, resume=True, max_steps=4, **options)
     assert "free space" in str(caught.value.remedy) and "checkpoint-4" in str(caught.value.where)
+    with pytest.raises(CheckpointError) as first:
+        train(Filling(), small_disk("8m") / "other", max_steps=2, **options)
+    assert "train again" in str(first.value.remedy) and "--resume" not in str(first.value.remedy)
     assert [step for step, _ in list_checkpoints(run)] == [2]
     assert contents(run / "checkpoint-2") == before
     assert hidden(run) == []

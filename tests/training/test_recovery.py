@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +21,10 @@ from toy_task import ToyModel, ToyTask, events, history, logged, losses, toy_con
 from argusvl.config.schema import RecoverySection
 from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, TrainingError
-from argusvl.training.policies import Action, Plan, Policy, Progress
+from argusvl.training.bad_step import BadStep
+from argusvl.training.parallel import Parallel
+from argusvl.training.policies import Action, Plan, Policy, Progress, Stop
+from argusvl.training.policies.non_finite import Recover
 from argusvl.training.replay import replay
 from argusvl.training.step import StepRecord
 from argusvl.training.trainer import ArgusTrainer
@@ -149,6 +154,29 @@ def test_what_does_not_help_ends_with_a_diagnosis(tmp_path: Path) -> None:
     assert "after 2 roll-backs" in message and "rare 9 times" in message
     assert "the weight of that term" in message
     assert len(list((tmp_path / "non_finite").iterdir())) <= 5
+
+
+@pytest.mark.parametrize(
+    ("steps", "blamed"),
+    [
+        ([("a", "b"), ("a", "c"), ("a", "d")], "look at a:"),
+        ([("a", "b", "c")] * 3, "lower the learning rates"),  # one batch, again and again after roll-backs
+        ([("a", "b"), ("c", "d"), ("a", "b")], "lower the learning rates"),
+    ],
+)
+def test_a_sample_is_blamed_only_where_it_alone_was_there_each_time(
+    steps: list[tuple[str, ...]], blamed: str
+) -> None:
+    seen = iter(BadStep(n, "rare", None, None, names, None) for n, names in enumerate(steps))
+    policy = Recover(
+        Parallel(),
+        lambda record: next(seen),
+        recovery(max_nan_ratio=0.01, max_roll_backs=2),
+    )
+    action: Any = None
+    for _ in steps:
+        action = policy.after_backward(SimpleNamespace(finite=False, loss=math.nan))  # type: ignore[arg-type]
+    assert isinstance(action, Stop) and blamed in str(action)
 
 
 def test_the_share_in_a_window_counts_too(tmp_path: Path) -> None:

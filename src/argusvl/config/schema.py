@@ -289,6 +289,11 @@ class RunConfig(Section):
     trainer_arguments: dict[str, Any] = Field(default_factory=dict)
     """Further options of transformers' TrainingArguments, by their names there."""
 
+    @property
+    def precision(self) -> tuple[Literal["auto"] | bool, str]:
+        """Whether to compute in bfloat16, and the key that says so."""
+        return self.training.bf16, "bf16"
+
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         for name, value in self.trainer_arguments.items():
             key = f"trainer_arguments.{name}"

@@ -65,6 +65,7 @@ def decide(
     wanted: Literal["auto"] | bool,
     device: torch.device,
     *,
+    asked_by: str = "bf16",
     begun_with: bool | None = None,
 ) -> Precision:
     """The precision to compute in. What is asked for is done, with a warning where it is slow.
@@ -72,18 +73,22 @@ def decide(
     Args:
         wanted: Whether to use bfloat16; ``auto``: where it pays.
         device: Where the model computes.
+        asked_by: The key of the configuration that ``wanted`` comes from.
         begun_with: What was decided when the run began that goes on; ``auto`` holds to it, or its losses would differ.
     """
     if wanted == "auto" and begun_with is None:
         return _where_it_pays(device)
     goes_on = wanted == "auto"
-    bf16, why = (begun_with, "as the run began") if goes_on else (wanted, "as bf16 says")
+    bf16, why = (begun_with, "as the run began") if goes_on else (wanted, f"as {asked_by} says")
     if not bf16:
         return Precision(False, why)
     found = _where_it_pays(device)
     if not found.bf16 and (found.speed is None or found.speed < 1):
         other = "bf16=false would go on faster, with other losses"
-        remedy = other if goes_on else "bf16=auto would be faster"
+        asked = {"bf16": "bf16=auto", "base_dtype": "base_dtype=float32, where the memory suffices,"}[
+            asked_by
+        ]
+        remedy = other if goes_on else f"{asked} would be faster"
         logger.warning("computing in bfloat16, %s: %s; %s", why, found.why, remedy)
     return Precision(True, why, found.speed)
 

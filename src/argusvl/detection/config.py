@@ -364,6 +364,12 @@ class DetectionRunConfig(RunConfig):
     detection: DetectionSection
     """The detection head and its losses."""
 
+    @property
+    def precision(self) -> tuple[Literal["auto"] | bool, str]:
+        """A base that is held in fewer bits is computed with in bfloat16."""
+        peft = self.model.peft
+        return super().precision if peft is None or peft.base_dtype == "float32" else (True, "base_dtype")
+
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_problems()
         if self.model.attn_implementation == "flash_attention_2" and self.infrastructure.device == "cpu":

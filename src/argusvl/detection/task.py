@@ -303,6 +303,7 @@ class DetectionTask:
     def model(self) -> PreTrainedModel:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
         section, head, folder = self.config.model, self._head_config(), self._model_folder
+        tokenizer = self.processor.tokenizer  # one that is missing is told before weights are loaded
         if folder is None:
             model = with_new_head(random_qwen(self._new_qwen_config(), section.attn_implementation), head)
         elif has_head(folder):
@@ -326,8 +327,8 @@ class DetectionTask:
             model.merge_adapter()
             logger.info("the adapter of %s is merged into its base, to train whole", folder)
         if folder is not None and section.transfer_vocab_size is not None:
-            transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
-        check_special_tokens(self.processor.tokenizer, model.qwen.config)
+            transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), tokenizer)
+        check_special_tokens(tokenizer, model.qwen.config)
         if model.detection_head is not None:
             model.config.labels_in_order = self._labels_share_tokens()
             model.detection_head.type_scorer.in_order = model.config.labels_in_order

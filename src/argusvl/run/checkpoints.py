@@ -111,7 +111,11 @@ def _not_written(folder: Path, error: BaseException) -> CheckpointError:
             if is_one_of(errno.EFBIG)
             else "free space, keep fewer checkpoints (save_total_limit) or choose another output_dir"
         )
-        + ", then continue with --resume; all earlier checkpoints are unchanged",
+        + (
+            ", then continue with --resume; all earlier checkpoints are unchanged"
+            if list_checkpoints(folder.parent)
+            else ", then train again"
+        ),
     )
 
 

@@ -244,15 +244,14 @@ def started_with(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def decide_together(
-    arguments: TrainingArguments, wanted: Literal["auto"] | bool, begun_with: bool | None
-) -> Precision:
+def decide_together(arguments: TrainingArguments, config: RunConfig, begun_with: bool | None) -> Precision:
     """Decides the precision on rank 0, for all ranks, and puts it into the arguments; a run that goes on keeps its own.
 
     Only now: ranks can tell each other once the arguments have found their devices.
     """
     first = arguments.process_index == 0
-    decided = [decide(wanted, arguments.device, begun_with=begun_with) if first else None]
+    wanted, key = config.precision
+    decided = [decide(wanted, arguments.device, asked_by=key, begun_with=begun_with) if first else None]
     (precision,) = broadcast_object_list(decided)
     assert isinstance(precision, Precision)
     arguments.bf16 = precision.bf16

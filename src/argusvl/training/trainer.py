@@ -71,7 +71,7 @@ class ArgusTrainer(Trainer):
         checkpoint = parallel.from_first(checkpoint)
         self.resumed = None if checkpoint is None else SavedSnapshot(checkpoint)
         begun_in_bf16 = None if self.resumed is None else self.resumed.engine.bf16
-        precision = decide_together(arguments, config.training.bf16, begun_in_bf16)
+        precision = decide_together(arguments, config, begun_in_bf16)
         if checkpoint is not None and isinstance(task, LearnsAssets):
             task.load_assets(checkpoint)
         set_seed(config.training.seed)  # a new model's random weights

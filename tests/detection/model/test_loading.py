@@ -93,8 +93,8 @@ def test_official_names_load_with_nothing_new_but_the_head(
 
     with caplog.at_level(logging.INFO):
         model = add_detection_head(folder, HEAD, dtype=torch.float32)
-    new = ", ".join(f"detection_head.{name}" for name, _ in model.detection_head.named_parameters())
-    assert f"new, starting at random: {new}\n" in caplog.text
+    new = len(list(model.detection_head.parameters()))
+    assert f"new, starting at random: detection_head, {new} weights\n" in caplog.text
     torch.manual_seed(5)
     original = random_qwen(kit.qwen_config(tied=tied), "sdpa").state_dict()
     for name, tensor in model.qwen.state_dict().items():
@@ -112,6 +112,21 @@ def test_the_released_form_of_the_configuration_means_the_same_model(kit: Any, t
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     model = add_detection_head(folder, HEAD, dtype=torch.float32)
     torch.testing.assert_close(model.qwen(**arguments).logits, expected)
+
+
+@pytest.mark.parametrize(("key", "value"), [("image_mean", [0.5, 0.5, 0.5]), ("patch_size", 16)])
+def test_a_folder_whose_images_are_prepared_otherwise_is_refused_by_name(
+    kit: Any, tmp_path: Path, key: str, value: Any
+) -> None:
+    folder = stock_folder(kit, tmp_path, tied=True)
+    stated = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "patch_size": 14, "do_resize": True}
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(stated), encoding="utf-8")
+    load_qwen(folder)
+    file.write_text(json.dumps(stated | {key: value}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"says {key}") as caught:
+        load_qwen(folder)
+    assert caught.value.where == str(file)
 
 
 def test_names_of_transformers_5_load_too(kit: Any, tmp_path: Path) -> None:

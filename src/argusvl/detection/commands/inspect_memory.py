@@ -13,6 +13,8 @@ from argusvl.core.errors import CheckpointError
 from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 
 if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLConfig
+
     from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.measure.strategies import Strategy
     from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -33,7 +35,7 @@ def memory(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A checkpoint, a run's configuration, a published size (3B, 7B, 32B, 72B), or all of these sizes.",
+            help="A checkpoint, a Qwen2.5-VL folder, a run's configuration, a size (3B, 7B, 32B, 72B), or all sizes.",
         ),
     ],
     samples: Annotated[int | None, typer.Option(min=1, help="Conversations of a micro-batch.")] = None,
@@ -143,7 +145,9 @@ def _asked(what: str, changes: dict[str, Any]) -> _Asked:
     """What a word on the command line means, its batch changed as asked."""
     path = Path(what)
     if what in _SHAPES:
-        asked = _of_shape(what)
+        from argusvl.detection.model.architecture import PUBLISHED
+
+        asked = _of_shape(PUBLISHED[what].config())
     elif path.suffix in (".yaml", ".yml"):
         asked = _of_config(path)
     else:
@@ -151,14 +155,14 @@ def _asked(what: str, changes: dict[str, Any]) -> _Asked:
     return replace(asked, batch=replace(asked.batch, **changes))
 
 
-def _of_shape(name: str) -> _Asked:
+def _of_shape(stock: Qwen2_5_VLConfig) -> _Asked:
+    """A plain Qwen2.5-VL with the head that a training would put beside it."""
     from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.measure.strategies import Strategy
-    from argusvl.detection.model.architecture import PUBLISHED
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.losses import SHIPPED
 
-    head = ArgusDetectionConfig(PUBLISHED[name].config(), **_SHIPPED_HEAD)
+    head = ArgusDetectionConfig(stock, **_SHIPPED_HEAD)
     return _Asked(head, SHIPPED, BatchShape(), Strategy("as shipped"))
 
 
@@ -181,7 +185,8 @@ def _of_checkpoint(path: Path) -> _Asked:
     from argusvl.assets import model_folder
     from argusvl.core.files import real_path
 
-    if not real_path(model_folder(path)).is_dir():
+    given = real_path(model_folder(path))
+    if not given.is_dir():
         raise CheckpointError(
             "no such checkpoint, configuration or size",
             where=path,
@@ -192,10 +197,13 @@ def _of_checkpoint(path: Path) -> _Asked:
     from argusvl.detection.data.patches import TOKEN_AREA
     from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.measure.strategies import Strategy
-    from argusvl.detection.model.loading import load_config
+    from argusvl.detection.model.loading import load_config, load_qwen_config
     from argusvl.detection.model.losses import SHIPPED
     from argusvl.detection.predict.checkpoint import DetectionAssets
+    from argusvl.task_parts import ASSETS_FILE
 
+    if (given / "config.json").is_file() and not (given / ASSETS_FILE).is_file():
+        return _of_shape(load_qwen_config(given))
     folder = checkpoint_folder(path)
     config, assets = load_config(folder), DetectionAssets.load(folder)
     batch = BatchShape(

@@ -24,6 +24,7 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
+from argusvl.detection.data.sampling.pixels import PREPARED
 from argusvl.detection.model.architecture import PUBLISHED
 from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
 from argusvl.run.checkpoints import verify_checkpoint
@@ -75,6 +76,7 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
     _qwen_config_in(folder)
     if (generation := folder / "generation_config.json").is_file():
         checked(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
+    _check_preprocessor(folder)
     verify_checkpoint(folder)  # transformers' own error does not say which shard is truncated
     quantised = "quantization_config" in read_json_object(config, remedy=_AGAIN)
     for file in () if quantised else sorted(folder.glob("model*.safetensors")):
@@ -105,6 +107,19 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
         )
     check_finite(qwen.named_parameters(), folder)
     return qwen
+
+
+def _check_preprocessor(folder: Path) -> None:
+    """Images are prepared in the one way of all released Qwen2.5-VL: a folder that states another would be misread."""
+    file = folder / "preprocessor_config.json"
+    stated = read_json_object(file, remedy=_AGAIN) if file.is_file() else {}
+    for key, ours in PREPARED.items():
+        if stated.get(key, ours) != ours:
+            raise CheckpointError(
+                f"says {key} {stated[key]}, and Argus prepares images with {ours}, as Qwen2.5-VL does",
+                where=file,
+                remedy="put back Qwen2.5-VL's own file, if the weights are for it; else train this model elsewhere",
+            )
 
 
 def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:

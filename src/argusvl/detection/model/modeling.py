@@ -602,8 +602,9 @@ def add_detection_head(folder: str | Path, head: dict[str, Any], **kwargs: Any) 
     ``head``: fields of :class:`ArgusDetectionConfig` except ``qwen_config``; the rest is passed to the stock class.
     """
     model = with_new_head(load_qwen(folder, **kwargs), head)
-    new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
-    logger.info("loaded %s; new, starting at random: %s", folder, ", ".join(new) or "nothing")
+    new = 0 if model.detection_head is None else len(list(model.detection_head.parameters()))
+    told = f"detection_head, {new} weights" if new else "nothing"
+    logger.info("loaded %s; new, starting at random: %s", folder, told)
     return model
 
 

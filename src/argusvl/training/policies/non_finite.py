@@ -90,18 +90,19 @@ class Recover(StopWhereNotFinite):
     def _give_up(self, bad: BadStep, why: str) -> Stop:
         terms = Counter(one["term"] or f"the gradient of {one['parameter']}" for one in self._seen)
         modules = Counter(one["module"] for one in self._seen if one["module"])
-        samples = Counter(name for one in self._seen for name in one["samples"])
+        steps = [set(one["samples"]) for one in self._seen]
+        always = set.intersection(*steps) if len(steps) > 1 else set()
+        # Batches come again after a roll-back: of several samples that were there each time none is known to be bad.
+        name = always.pop() if len(always) == 1 else None
         said = [f"{name} {count} times" for name, count in terms.most_common(3)]
         if modules:
             said.append("first in " + ", ".join(name for name, _ in modules.most_common(2)))
-        name, times = samples.most_common(1)[0] if samples else ("", 0)
-        always = len(self._seen) > 1 and times == len(self._seen)
-        if always:
+        if name is not None:
             said.append(f"{name} was there each time")
         weights = any("is not finite)" in str(name) for name in modules)
         advice = (
             f"look at {name}: take it out, or correct it"
-            if always
+            if name is not None
             else "the weights themselves are not finite: go on from an older checkpoint with lower learning rates"
             if weights
             else "lower the learning rates or max_grad_norm, or the weight of that term, and continue with --resume "

@@ -51,6 +51,8 @@ def test_the_list_in_an_answer_is_read_in_a_fence_or_not() -> None:
     for text in (json.dumps(answer), f"```json\n{json.dumps(answer, indent=1)}\n```"):
         assert objects(parse_qwen(talk(text), "a:1")) == [(0, "screw", (1, 2, 30, 40))]
     assert objects(parse_qwen(talk("[]"), "a:1")) == []
+    turns = [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": json.dumps(answer)}]
+    assert objects(parse_qwen({"images": ["a.jpg"], "messages": turns}, "a:1"))[0][1] == "screw"
     two = parse_qwen(talk([{"image": 1, "bbox_2d": [1, 2, 3, 4], "label": "x"}], ["a.jpg", "b.jpg"]), "a:1")
     assert objects(two) == [(1, "x", (1, 2, 3, 4))]
 

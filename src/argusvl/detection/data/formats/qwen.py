@@ -32,10 +32,11 @@ def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
     images = image_paths(value.get("image", value.get("images")))
     if not images:
         return bad(f"image is {shown(value.get('image'))}, not a path or paths")
-    turns = value.get("conversations")
+    turns = value.get("conversations", value.get("messages"))
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        return bad(f"conversations is {shown(turns)}, not a list of turns")
-    answers = [turn.get("value") for turn in turns if turn.get("from") in ("gpt", "assistant")]
+        return bad(f"conversations, or messages, is {shown(turns)}, not a list of turns")
+    said = [(turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))) for turn in turns]
+    answers = [text for speaker, text in said if speaker in ("gpt", "assistant")]
     try:
         lists = [one for answer in answers if (one := _object_list(answer)) is not None]
     except MalformedJsonError as error:
