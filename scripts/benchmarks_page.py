@@ -454,6 +454,20 @@ BENCHMARKS: dict[str, Benchmark] = {
         ("to the wrist", "after the similarity", "mean pose, to the wrist", "mean pose, after"),
         _hand,
     ),
+    r"hands-beside-mediapipe": Benchmark(
+        "Hands on photographs without labels: distance from MediaPipe's landmarks, which are no truth",
+        "benchmarks/hands_beside_mediapipe.py PHOTOGRAPHS --mediapipe PYTHON",
+        ("who", "in the picture, of the hand's extent", "after the similarity, mm", "hands"),
+        lambda r: [
+            (
+                who,
+                _number(found["in_picture"], 3),
+                _number(found["after_similarity_mm"], 1),
+                str(r["hands"]),
+            )
+            for who, found in r["checkpoints"].items()
+        ],
+    ),
     r"argus-hand-turned": Benchmark(
         "argus-hand, one look at a hand and three, mm",
         "argus eval argus-hand HANDS --json",

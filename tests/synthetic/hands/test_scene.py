@@ -19,7 +19,7 @@ SIZE = (160, 120)
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [random_scene(np.random.default_rng(seed), SIZE) for seed in range(40)]
+    return [random_scene(np.random.default_rng(seed), SIZE) for seed in range(60)]
 
 
 def test_scenes_are_of_all_sorts(scenes: list[Scene]) -> None:

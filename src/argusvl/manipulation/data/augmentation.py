@@ -65,7 +65,7 @@ class HandAugmentation(Section):
     def recolour(self, picture: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
         """The crop with other light, sharpness and noise: ``[height, width, 3]``."""
         if rng.random() < self.blur:
-            picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
+            picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2) * picture.width / 128))
         pixels: NDArray[np.floating[Any]] = np.asarray(picture, dtype=np.float32)
         if rng.random() < self.texture:
             pixels = _other_texture(pixels, rng)

@@ -170,7 +170,10 @@ def view_problem(
 
 def _iou(a: Floats, b: Floats) -> float:
     """Of two boxes ``[2, 2]``, corners from the upper left one."""
-    common, areas = np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]), [np.prod(box[1] - box[0]) for box in (a, b)]
+    common, areas = (
+        np.minimum(a[1], b[1]) - np.maximum(a[0], b[0]),
+        [np.prod(box[1] - box[0]) for box in (a, b)],
+    )
     shared = float(np.prod(common.clip(min=0)))
     return shared / (sum(areas) - shared)
 

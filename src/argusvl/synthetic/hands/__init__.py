@@ -25,7 +25,7 @@ from argusvl.synthetic.processes import drawn_in_order
 from argusvl.synthetic.writing import check_size, is_there, picture_source, source_entry, write_manifest
 
 NAME = "hands"
-VERSION = 1
+VERSION = 2
 
 
 def generate(

@@ -161,7 +161,7 @@ def _signs(generator: Generator, count: int) -> Pose:
     curl = np.where(stretched, straight, bent)
     pose = curled(generator, curl, generator.uniform(0, 0.8, count), shake=4)
     folded = _thumb(curled(generator, curl, np.zeros(count)), generator, [15, 5, 20, 10], [50, 35, 60, 70])
-    out = generator.uniform(size=count) < np.where(fist, 0.2, 0.35)  # the thumb: out, or over the fingers
+    out = generator.uniform(size=count) < np.where(fist, 0.3, 0.35)  # the thumb: out, or over the fingers
     pose.flexion[~out, 0], pose.spread[~out, 0] = folded.flexion[~out, 0], folded.spread[~out, 0]
     return pose
 
@@ -176,12 +176,12 @@ def _pinch(generator: Generator, count: int) -> Pose:
 
 
 KINDS: dict[str, tuple[float, Callable[[Generator, int], Pose]]] = {
-    "open": (0.15, _open),
-    "relaxed": (0.2, _relaxed),
-    "free": (0.27, _free),
-    "claw": (0.1, _claw),
-    "signs": (0.22, _signs),
-    "pinch": (0.12, _pinch),
+    "open": (0.12, _open),
+    "relaxed": (0.16, _relaxed),
+    "free": (0.22, _free),
+    "claw": (0.07, _claw),
+    "signs": (0.34, _signs),
+    "pinch": (0.09, _pinch),
 }
 """Name → how often it is seen, and what draws many of it."""
 

@@ -16,7 +16,7 @@ from argusvl.synthetic.hands.model import hand_model
 from argusvl.synthetic.hands.poses import random_pose
 from argusvl.synthetic.hands.solids import Primitive
 
-HOLDING = 0.5  # share of hands that hold something
+HOLDING = 0.4  # share of hands that hold something
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 _NEAREST_M = 0.16
 _PLACES = 12
