@@ -8,7 +8,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
-from argus_doctor.lint.tree import Function, Loop, Tree, base, is_constant, last, names_in, without_gradients
+from argus_doctor.lint.tree import (
+    Function,
+    Loop,
+    Part,
+    Tree,
+    base,
+    is_constant,
+    last,
+    names_in,
+    without_gradients,
+)
 
 Hit = tuple[str, ast.expr | ast.stmt, str]
 """Cause, place, what is seen there."""
@@ -25,6 +35,8 @@ MODES = ("Dropout", "dropout", "BatchNorm")
 """What is in the text of a model that does something else in training."""
 MISSPELT = ("require_grad", "requires_grads", "require_grads", "required_grad", "grad_required")
 """What is written for ``requires_grad``."""
+_LOSS = re.compile(r"(?i)loss|cost|error|nll|entropy|criterion")
+"""What something is called that has to become smaller."""
 _ATTENTION = ("MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer")
 
 
@@ -36,10 +48,14 @@ def missing_zero_grad(tree: Tree) -> Iterator[Hit]:
         if not tree.calls("step", within=scope) or _clears(scope):
             continue
         called = {last(call.func) for call in tree.calls(within=scope)}
+        called |= {last(one) for call in tree.calls(*_HOOKS) for one in call.args}
         helped = any(name in called and _clears(one) for name, one in tree.functions().items())
         # A training step of its own may be cleared for by its caller.
         if not helped and (loops or not _clears(tree.module)):
             yield "missing-zero-grad", backward, "no zero_grad() in the loop that calls backward() and step()"
+
+
+_HOOKS = ("register_hook", "register_post_accumulate_grad_hook", "register_step_post_hook")
 
 
 def _clears(scope: ast.AST) -> bool:
@@ -66,13 +82,39 @@ def turned_sign(tree: Tree) -> Iterator[Hit]:
             itself = not isinstance(statement, ast.Assign) or ast.unparse(statement.targets[0]) in minimised
             if tree.loss_of(node.operand) is not None and itself:
                 yield "wrong-sign", node, f"`{ast.unparse(node)}`: the loss is negated"
-            elif isinstance(parent, ast.Attribute) and parent.attr == "backward":
+            elif (
+                isinstance(parent, ast.Attribute)
+                and parent.attr == "backward"
+                and _is_loss(tree, node.operand)
+            ):
                 yield "wrong-sign", node, f"`{ast.unparse(parent)}()`: the loss is negated"
         elif isinstance(node, ast.Call) and last(node.func) in OPTIMIZERS and not negated:
             if any(one.arg == "maximize" and is_constant(one.value, True) for one in node.keywords):
                 yield "wrong-sign", node, "maximize=True: the optimizer makes the loss greater"
-        elif _adds(node) and ".grad" in ast.unparse(node.value):
+        elif _adds(node) and _climbs(tree, node):
             yield "wrong-sign", node, f"`{ast.unparse(node)}`: goes up the gradient"
+
+
+def _is_loss(tree: Tree, node: ast.expr) -> bool:
+    """Whether it is called a loss, or is one of PyTorch's: a likelihood or a reward is rightly made greater."""
+    return bool(_LOSS.search(last(node))) or any(tree.loss_of(value) for value, _ in tree.values(node))
+
+
+def _climbs(tree: Tree, node: ast.AugAssign) -> bool:
+    """Whether a parameter is moved by its own gradient, and is not put back: norms add up, attacks change inputs."""
+    moved = ast.unparse(node.target)
+    name = moved.removesuffix(".data")
+    learns = any("parameters()" in ast.unparse(value) for value, _ in tree.values(_without_data(node.target)))
+    down = any(isinstance(one, ast.USub | ast.Sub) for one in ast.walk(node.value))
+    others = [one for one in tree.nodes(ast.Assign, ast.AugAssign) if one is not node]
+    back = any(
+        moved in map(ast.unparse, getattr(one, "targets", [getattr(one, "target", one)])) for one in others
+    )
+    return learns and not down and not back and f"{name}.grad" in ast.unparse(node.value)
+
+
+def _without_data(node: ast.expr) -> ast.expr:
+    return node.value if isinstance(node, ast.Attribute) and node.attr == "data" else node
 
 
 def _adds(node: ast.AST) -> TypeGuard[ast.AugAssign]:
@@ -81,72 +123,153 @@ def _adds(node: ast.AST) -> TypeGuard[ast.AugAssign]:
 
 def softmax(tree: Tree) -> Iterator[Hit]:
     """Softmax before a loss that has its own, or none before one that needs it."""
-    losses = {loss for node in tree.nodes(ast.Call) if (loss := tree.loss_of(node))}
+    seen = set[ast.AST]()
     for node in tree.nodes(ast.Call):
         loss = tree.loss_of(node)
         if loss is None or not node.args:
             continue
         for given in node.args[:2]:
-            if loss in NEEDS_LOGARITHMS | _COMPARES and _softens_samples(given):
+            if loss in NEEDS_LOGARITHMS | _COMPARES and _softens_samples(tree, given):
                 what = f"`{ast.unparse(given)}` adds up to 1 over the first dimension, the samples"
                 yield "softmax-wrong-dimension", given, what
-        soft = _soft(tree, node.args[0], tree.function(node) or tree.module)
-        if (loss in NEEDS_SCORES and soft in SOFT) or (loss in NEEDS_BINARY_SCORES and soft in SIGMOID):
-            yield "double-softmax", node, f"{soft} of the outputs goes into {loss}, which takes scores"
-        if loss in NEEDS_LOGARITHMS and soft in SOFTMAX:
-            yield "missing-softmax", node, f"{soft} goes into {loss}, which takes logarithms of probabilities"
-    for made in tree.nodes(ast.ClassDef):
-        for forward in [f for f in made.body if isinstance(f, ast.FunctionDef) and f.name == "forward"][:1]:
-            for one in tree.nodes(ast.Return, within=forward):
-                if one.value is not None:
-                    yield from _at_the_end(_soft(tree, one.value, forward), one, losses)
-    for call in tree.calls("Sequential"):
-        if call.args and isinstance(call.args[-1], ast.Call) and _is_answer(tree, call):
-            yield from _at_the_end(last(call.args[-1].func), call.args[-1], losses)
+        for soft, end in _ends_in(tree, node.args[0]):
+            place = end or node
+            what = f"the model ends in {soft}, and" if end else f"{soft} of the outputs goes into"
+            takes = " takes" if end else ", which takes"
+            if place in seen:
+                continue
+            if (loss in NEEDS_SCORES and soft in SOFT) or (loss in NEEDS_BINARY_SCORES and soft in SIGMOID):
+                seen.add(place)
+                yield "double-softmax", place, f"{what} {loss}{takes} scores"
+            elif loss in NEEDS_LOGARITHMS and soft in SOFTMAX:
+                seen.add(place)
+                yield "missing-softmax", place, f"{what} {loss}{takes} logarithms of probabilities"
 
 
-def _softens_samples(node: ast.expr) -> bool:
-    """Whether it is a softmax over dimension 0."""
+End = tuple[str, ast.expr | ast.stmt | None]
+"""An activation, and where a model ends in it; ``None`` where it is applied outside of one."""
+
+
+def _ends_in(tree: Tree, node: ast.expr, index: int | None = None, deep: int = 0) -> Iterator[End]:
+    """The activations that an expression is the result of: directly, by a name, or as the end of a model."""
+    if deep > _DEEPEST:
+        return
+    if isinstance(node, ast.Name):
+        for value, inner in _latest(tree, node):
+            yield from _ends_in(tree, value, index if inner is None else inner, deep + 1)
+    elif isinstance(node, ast.Tuple):
+        for one in node.elts if index is None else node.elts[index : index + 1]:
+            yield from _ends_in(tree, one, None, deep + 1)
+    elif isinstance(node, ast.Subscript):
+        number = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        yield from _ends_in(tree, node.value, number if isinstance(number, int) else None, deep + 1)
+    elif isinstance(node, ast.Call):
+        name = last(
+            node.func.func if isinstance(node.func, ast.Call) else node.func
+        )  # nn.Softmax(1)(outputs)
+        if name in SOFT:
+            yield name, None
+        elif name in _RESHAPES and isinstance(node.func, ast.Attribute):
+            yield from _ends_in(tree, node.func.value, index, deep + 1)
+        else:
+            for model in _models(tree, node.func, deep):
+                yield from _ends_of_model(tree, model, index, deep + 1)
+
+
+def _latest(tree: Tree, node: ast.Name) -> list[Part]:
+    """What a name stands for at a place: what was assigned to it last in its function, or all that this is given."""
+
+    def place(one: ast.expr) -> tuple[int, int]:
+        return one.lineno, one.col_offset
+
+    own = [one for one in tree.values(node) if tree.function(one[0]) is tree.function(node)]
+    before = [one for one in own if place(one[0]) < place(node)]
+    return [max(before, key=lambda one: place(one[0]))] if before else tree.values(node)
+
+
+def _ends_of_model(tree: Tree, model: ast.Call | ast.ClassDef, index: int | None, deep: int) -> Iterator[End]:
+    if isinstance(model, ast.Call):
+        end = model.args[-1] if model.args else model
+        if isinstance(end, ast.Call) and last(end.func) in SOFT:
+            yield last(end.func), end
+        elif isinstance(end, ast.Call) and end is not model:
+            for inner in _models(tree, end, deep):
+                yield from _ends_of_model(tree, inner, index, deep + 1)
+        return
+    for forward in [one for one in model.body if isinstance(one, ast.FunctionDef) and one.name == "forward"]:
+        for returned in tree.nodes(ast.Return, within=forward):
+            if returned.value is not None:
+                for soft, end in _ends_in(tree, returned.value, index, deep + 1):
+                    yield soft, end or returned
+
+
+def _models(tree: Tree, node: ast.expr, deep: int = 0) -> Iterator[ast.Call | ast.ClassDef]:
+    """What a model is, as far as the script says: a class of its own, or a ``Sequential``."""
+    if deep > _DEEPEST:
+        return
+    if isinstance(node, ast.Call):
+        name, function = last(node.func), tree.functions().get(last(node.func))
+        if name == "Sequential":
+            yield node
+        elif name in tree.classes:
+            yield tree.classes[name]
+        else:
+            inner = [one.value for one in tree.nodes(ast.Return, within=function)] if function else node.args
+            owner = [node.func.value] if isinstance(node.func, ast.Attribute) else []  # net.to(device)
+            for one in (*inner, *owner):
+                if one is not None:
+                    yield from _models(tree, one, deep + 1)
+        return
+    if isinstance(node, ast.Name) and node.id == "self":
+        yield from [one for one in tree.above(node) if isinstance(one, ast.ClassDef)][:1]
+        return
+    values = tree.values(node)
+    for value, index in values:
+        for one, _ in [(value, None)] if index is None else tree.part(value, index):
+            yield from _models(tree, one, deep + 1)
+    made = {last(call.func) for call in tree.calls()}
+    if not values and last(node) in tree.models():  # made elsewhere, of a class that nothing here makes
+        yield from (one for name, one in tree.classes.items() if name not in made)
+
+
+_DEEPEST = 12
+"""Steps from a loss back to what its input ends in."""
+_RESHAPES = (
+    "view",
+    "reshape",
+    "squeeze",
+    "unsqueeze",
+    "flatten",
+    "transpose",
+    "permute",
+    "float",
+    "contiguous",
+)
+
+
+def _softens_samples(tree: Tree, node: ast.expr) -> bool:
+    """Whether it is a softmax over dimension 0, and that is the samples: classes are told apart by another one."""
     if not isinstance(node, ast.Call) or last(node.func) not in ("softmax", "log_softmax"):
         return False
-    method = not isinstance(node.func, ast.Attribute) or base(node.func) in ("F", "torch", "nn.functional")
-    places = [*node.args[1 if method else 0 :][:1], *(k.value for k in node.keywords if k.arg == "dim")]
-    return any(isinstance(one, ast.Constant) and one.value == 0 for one in places)
+    method = not isinstance(node.func, ast.Attribute) or base(node.func) in _FUNCTIONAL
+    given = node.args[0] if method and node.args else getattr(node.func, "value", node)
+    values = [given, *(value for value, _ in tree.values(given))]
+    alone = any(last(getattr(one, "func", one)) in ("squeeze", "flatten") for one in values)
+    classes = any(_dimension(one) in (1, -1) for one in tree.calls("argmax", "max", "softmax", "log_softmax"))
+    return _dimension(node) == 0 and classes and not alone
 
 
-def _is_answer(tree: Tree, part: ast.Call) -> bool:
-    """Whether a part of a model gives what ``forward`` returns, as it is: attention within it may end in a softmax."""
-    made = tree.parent.get(part)
-    if not isinstance(made, ast.Assign) or not isinstance(made.targets[0], ast.Attribute):
-        return True
-    name = ast.unparse(made.targets[0])
-    owner = next((one for one in tree.above(part) if isinstance(one, ast.ClassDef)), tree.module)
-    for returned in (node.value for node in tree.nodes(ast.Return, within=owner) if node.value):
-        for one in returned.elts if isinstance(returned, ast.Tuple) else [returned]:
-            values = [one, *(tree.assigned(one.id, owner) if isinstance(one, ast.Name) else [])]
-            if any(isinstance(value, ast.Call) and ast.unparse(value.func) == name for value in values):
-                return True
-    return False
+_FUNCTIONAL = ("F", "torch", "nn.functional")
 
 
-def _at_the_end(soft: str | None, node: ast.expr | ast.stmt, losses: set[str]) -> Iterator[Hit]:
-    binary = soft in SIGMOID and losses & {"binary_cross_entropy", "BCELoss"}
-    if soft in SOFT and losses & NEEDS_SCORES and not binary:
-        yield "double-softmax", node, f"the model ends in {soft}, and cross-entropy takes scores"
-    elif soft in SIGMOID and losses & NEEDS_BINARY_SCORES:
-        yield "double-softmax", node, f"the model ends in {soft}, and the loss has one of its own"
-    elif soft in SOFTMAX and losses & NEEDS_LOGARITHMS:
-        yield "missing-softmax", node, f"the model ends in {soft}, and the loss takes logarithms"
-
-
-def _soft(tree: Tree, node: ast.expr, scope: ast.AST) -> str | None:
-    """The activation that an expression is the result of, directly or by a name."""
-    if isinstance(node, ast.Name):
-        node = (tree.assigned(node.id, scope) or [node])[-1]
-    if not isinstance(node, ast.Call):
+def _dimension(call: ast.Call) -> object:
+    """The dimension that a call is told, of a function or a method; ``None`` where it is not a number."""
+    method = not isinstance(call.func, ast.Attribute) or base(call.func) in _FUNCTIONAL
+    places = [*call.args[1 if method else 0 :][:1], *(k.value for k in call.keywords if k.arg == "dim")]
+    try:
+        return ast.literal_eval(places[0]) if places else None
+    except ValueError:
         return None
-    name = last(node.func.func if isinstance(node.func, ast.Call) else node.func)  # nn.Softmax(1)(outputs)
-    return name if name in SOFT else None
 
 
 def modes(tree: Tree) -> Iterator[Hit]:
@@ -159,7 +282,7 @@ def modes(tree: Tree) -> Iterator[Hit]:
                 [call for part in parts for call in tree.calls(mode, within=part) if base(call.func)]
                 for mode in ("eval", "train")
             )
-            inside = next((call for call in evals if not call.args), None)
+            inside = next((call for call in evals if not call.args and _is_trained(tree, call)), None)
             if inside is not None and not trains:
                 what = f"`{ast.unparse(inside)}` in the training loop, and no train() after it"
                 yield "training-in-evaluation-mode", inside, what
@@ -175,6 +298,23 @@ def modes(tree: Tree) -> Iterator[Hit]:
             what = "evaluation without eval(), of a model with dropout or batch normalisation"
             yield "evaluation-in-training-mode", node, what
             return
+
+
+def _is_trained(tree: Tree, mode: ast.Call) -> bool:
+    """Whether a model whose mode is set may be one that an optimizer has: no teacher, average or part of it."""
+    handed = [
+        one for made in tree.calls(*OPTIMIZERS) for given in made.args[:1] for one in tree.origins(given)
+    ]
+    trained = {last(one) for one in handed} - {""}
+    model = mode.func.value if isinstance(mode.func, ast.Attribute) else mode.func
+    elements = (ast.For, ast.comprehension)
+    wholes = (one for one, _ in tree.values(model) if not isinstance(tree.parent[one], elements))
+    names = {last(model), *map(last, wholes)}
+    function = tree.function(mode)
+    unknown = function is not None and last(model) in {one.arg for one in function.args.args}
+    return (
+        not trained or last(model) == "self" or (unknown and not tree.values(model)) or bool(names & trained)
+    )
 
 
 _ANSWERS = ("forward", "generate", "predict", "sample")
@@ -214,7 +354,24 @@ def unmasked_attention(tree: Tree) -> ast.Call | None:
         for call in tree.calls()
         if last(call.func) == "scaled_dot_product_attention" or ast.unparse(call.func) in made
     ]
-    return None if any(_is_masked(call) for call in calls) else next(iter(calls), None)
+    if any(_is_masked(call) for call in calls):
+        return None
+    return next((call for call in calls if _asks_itself(tree, call)), None)
+
+
+def _asks_itself(tree: Tree, call: ast.Call) -> bool:
+    """Whether query and key may come from the same: what is asked of something else has no future to be masked."""
+    if len(call.args) < 2:
+        return True
+    scope = tree.function(call) or tree.module
+    told = [one.arg for one in scope.args.args] if isinstance(scope, Function) else []
+    told = told[isinstance(tree.parent.get(scope), ast.ClassDef) :]  # without self
+    if len({name for name in map(last, call.args[:3]) if name in told}) == 3:
+        return True  # as whoever calls it wants
+    stored = {one.id for one in tree.nodes(ast.Name, within=scope) if isinstance(one.ctx, ast.Store)}
+    here = {one for one in ast.walk(scope) if last(one) in stored.union(told)}
+    query, key = ({last(one) for one in tree.origins(given) & here} for given in call.args[:2])
+    return bool(query & key) or not query or not key
 
 
 def _is_masked(call: ast.Call) -> bool:
@@ -300,7 +457,10 @@ def kept_graph(tree: Tree) -> Iterator[Hit]:
     """A loss that is kept with its graph."""
     for backward in tree.calls("backward"):
         name = base(backward.func)
-        for node in ast.walk(tree.loop(backward) or tree.function(backward) or tree.module):
+        loop = tree.loop(backward)
+        for node in ast.walk(loop or tree.function(backward) or tree.module):
+            if tree.loop(node) is not loop:  # of the steps that the loss is made of
+                continue
             if isinstance(node, ast.Call) and last(node.func) == "append":
                 if node.args and ast.unparse(node.args[0]) == name:
                     yield "graph-kept", node, f"`{ast.unparse(node)}` keeps the loss with its graph"
@@ -582,32 +742,56 @@ def order_of_clearing(tree: Tree) -> Iterator[Hit]:
         for body in (getattr(tree.parent.get(statement), name, None) for name in ("body", "orelse")):
             if not isinstance(body, list) or statement not in body:
                 continue
-            cleared = None
+            cleared: dict[str, ast.stmt] = {}
             for later in body[body.index(statement) + 1 :]:
-                if tree.calls("zero_grad", within=later):
-                    cleared = later
-                elif tree.calls("step", within=later):
-                    if cleared is not None:
+                if calls := tree.calls("zero_grad", within=later):
+                    cleared |= {base(call.func): later for call in calls}
+                elif steps := tree.calls("step", within=later):
+                    stepped = {name for call in steps for name in _moves(tree, call)}
+                    if place := next((one for name, one in cleared.items() if name in stepped), None):
                         what = "the gradients are cleared between backward() and step()"
-                        yield "no-gradient", cleared, what
+                        yield "no-gradient", place, what
                     break
                 elif tree.calls("backward", within=later):
                     break
 
 
+def _moves(tree: Tree, step: ast.Call) -> set[str]:
+    """The optimizer that makes a step, by itself or by a scaler, and the models whose parameters it has."""
+    optimizers = {base(step.func), *map(ast.unparse, step.args)}
+    made = (call for node, call in tree.made(*OPTIMIZERS) if ast.unparse(node.targets[0]) in optimizers)
+    return optimizers | {base(one.func) for call in made for one in tree.calls("parameters", within=call)}
+
+
 def shuffled_apart(tree: Tree) -> Iterator[Hit]:
     """Inputs that are put in another order than their targets."""
     for call in tree.nodes(ast.Call):
-        fixed = any(one.arg == "shuffle" and is_constant(one.value, False) for one in call.keywords)
+        told = {one.arg: one.value for one in call.keywords}
+        fixed = is_constant(told.get("shuffle", call), False) and not {"sampler", "batch_sampler"} & {*told}
         if (
             last(call.func) == "DataLoader"
             and fixed
             and any("train" in name.lower() for name in names_in(call))
+            and not _carries_state(tree)
         ):
             yield "data-not-shuffled", call, "shuffle=False of the training data"
+    losses = [node.args[:2] for node in tree.nodes(ast.Call) if tree.loss_of(node) and len(node.args) > 1]
     for node in tree.nodes(ast.Subscript):
-        if isinstance(node.slice, ast.Call) and last(node.slice.func) == "randperm":
+        permuted = isinstance(node.slice, ast.Call) and last(node.slice.func) == "randperm"
+        # Of a set that holds both, or of other samples to compare with, an order of its own is no fault.
+        if permuted and any(node in tree.origins(y) and node not in tree.origins(x) for x, y in losses):
             yield "labels-unrelated", node, f"`{ast.unparse(node)}`: an order of its own"
+
+
+def _carries_state(tree: Tree) -> bool:
+    """Whether a state goes from batch to batch, as of a series in order of time: ``y, h = model(x, h)`` in a loop."""
+    for node, call in tree.made():
+        target, loop = node.targets[0], tree.loop(node)
+        if isinstance(target, ast.Tuple) and isinstance(loop, ast.For):
+            given = {ast.unparse(one) for one in call.args} - names_in(loop.target)
+            if given & {ast.unparse(one) for one in target.elts}:
+                return True
+    return False
 
 
 RULES: tuple[Rule, ...] = (

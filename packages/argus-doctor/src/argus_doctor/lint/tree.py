@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 Loop = ast.For | ast.While | ast.AsyncFor
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Node = TypeVar("Node", bound=ast.AST)
+Part = tuple[ast.expr, int | None]
+"""An expression, or one of the several things that it gives, by its number."""
 
 LOSSES = {
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
@@ -17,6 +20,8 @@ LOSSES = {
     "HuberLoss", "BCELoss", "BCEWithLogitsLoss",
 }  # fmt: skip
 """What PyTorch's losses are called, as functions and as modules."""
+_PASS_ON = ("DataLoader", "tqdm", "list", "iter", "cycle", "next", "prepare")
+"""Calls that give the elements of what they are given."""
 
 
 class Tree:
@@ -33,6 +38,7 @@ class Tree:
             for child in ast.iter_child_nodes(node):
                 self.parent[child] = node
         self.criteria = self._criteria()
+        self._functions = {node.name: node for node in ast.walk(module) if isinstance(node, Function)}
 
     def _criteria(self) -> dict[str, str]:
         """Name → loss, of names that a loss is assigned to (``criterion = nn.CrossEntropyLoss()``)."""
@@ -94,7 +100,7 @@ class Tree:
 
     def functions(self) -> dict[str, Function]:
         """All functions and methods by name."""
-        return {node.name: node for node in ast.walk(self.module) if isinstance(node, Function)}
+        return self._functions
 
     def models(self) -> set[str]:
         """Last names of what the script asks for parameters or sets the mode of, and of arguments that are given it."""
@@ -109,6 +115,88 @@ class Tree:
             if isinstance(function, Function):
                 names = [one.arg for one in function.args.args if one.arg != "self"]
                 found |= {name for name, given in zip(names, call.args, strict=False) if last(given) in found}
+        return found
+
+    @cached_property
+    def _bound(self) -> dict[tuple[ast.AST | None, str], list[Part]]:
+        """(Function or module, name), or (``None``, attribute) → what is assigned to it, or given to it by calls."""
+        found: dict[tuple[ast.AST | None, str], list[Part]] = {}
+
+        def bind(target: ast.expr, value: ast.expr, index: int | None = None) -> None:
+            if isinstance(target, ast.Name):
+                found.setdefault((self.function(target) or self.module, target.id), []).append((value, index))
+            elif isinstance(target, ast.Attribute):
+                found.setdefault((None, target.attr), []).append((value, index))
+            elif isinstance(target, ast.Tuple) and last(getattr(value, "func", value)) == "enumerate":
+                bind(target.elts[-1], getattr(value, "args", [value])[0])
+            elif isinstance(target, ast.Tuple) and index is None:
+                for number, one in enumerate(target.elts):
+                    bind(one, value, number)
+
+        for node in ast.walk(self.module):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    bind(target, node.value)
+            elif isinstance(node, ast.For | ast.comprehension):
+                bind(node.target, node.iter)
+            elif isinstance(node, ast.Call) and (function := self._called(node)) is not None:
+                names = [one.arg for one in function.args.args]
+                method = self.parent.get(function) in self.classes.values()
+                given = [*zip(names[method:], node.args, strict=False)]
+                given += [(one.arg, one.value) for one in node.keywords if one.arg]
+                for name, value in given:
+                    found.setdefault((function, name), []).append((value, None))
+        return found
+
+    @cached_property
+    def classes(self) -> dict[str, ast.ClassDef]:
+        """All classes by name."""
+        return {node.name: node for node in self.nodes(ast.ClassDef)}
+
+    def _called(self, call: ast.Call) -> Function | None:
+        """The function of the script that it calls, or the ``__init__`` of the class."""
+        made = self.classes.get(last(call.func))
+        if made is not None:
+            return next((one for one in made.body if getattr(one, "name", "") == "__init__"), None)  # type: ignore[return-value]
+        return self.functions().get(last(call.func))
+
+    def values(self, node: ast.expr) -> list[Part]:
+        """What a name may stand for: what is assigned to it in its function, given to that by calls, or outside."""
+        if isinstance(node, ast.Attribute):
+            return self._bound.get((None, node.attr), [])
+        if not isinstance(node, ast.Name):
+            return []
+        scopes = [one for one in self.above(node) if isinstance(one, Function | ast.Module)]
+        return next((found for one in scopes if (found := self._bound.get((one, node.id)))), [])
+
+    def part(self, node: ast.expr, index: int) -> list[Part]:
+        """What one of the several things is that an expression gives; the whole expression where that is not known."""
+        if isinstance(node, ast.Tuple):
+            return [(node.elts[index], None)] if index < len(node.elts) else []
+        if isinstance(node, ast.Name | ast.Attribute):
+            return [(value, index if inner is None else inner) for value, inner in self.values(node)]
+        if isinstance(node, ast.Call) and last(node.func) in ("zip", "TensorDataset"):
+            return [(one, None) for one in node.args[index : index + 1]]
+        if isinstance(node, ast.Call) and last(node.func) in _PASS_ON and node.args:
+            return [(node.args[0], index)]
+        function = self._called(node) if isinstance(node, ast.Call) else None
+        returned = [] if function is None else [*self.nodes(ast.Return, within=function)]
+        return [(one.value, index) for one in returned if one.value is not None] or [(node, None)]
+
+    def origins(self, node: ast.expr) -> set[ast.AST]:
+        """All that an expression is computed from, by names, as far as the script says."""
+        found, left, seen = set[ast.AST](), list[Part]([(node, None)]), set[Part]()
+        while left:
+            one = left.pop()
+            if one in seen:
+                continue
+            seen.add(one)
+            if one[1] is not None:
+                left += self.part(one[0], one[1])
+                continue
+            for inner in self.nodes(ast.expr, within=one[0]):
+                found.add(inner)
+                left += self.values(inner)
         return found
 
     def statement(self, node: ast.AST) -> ast.stmt:
