@@ -493,12 +493,108 @@ def test_a_momentum_encoder_follows_where_its_method_is_called(called: bool) -> 
     ],
 )
 def test_a_softmax_that_weighs_is_no_answer(answer: str, doubled: bool) -> None:
-    """Attention over instances ends in a softmax; a head of a network with two losses may not."""
+    """Attention over instances ends in a softmax; a head of a network may not."""
     found = hits(
         "class Net(nn.Module):\n    def __init__(self):\n"
         "        self.head = nn.Sequential(nn.Linear(8, 4), nn.Softmax(dim=1))\n"
-        "        self.real = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())\n"
+        "        self.real = nn.Linear(8, 1)\n"
         f"    def forward(self, h):\n        shares = self.head(h)\n        return {answer}\n"
-        "loss = F.cross_entropy(net(x), y) + nn.BCELoss()(r, t)\n"
+        "net = Net()\nloss = F.cross_entropy(net(x), y)\n"
     )
     assert ("double-softmax" in found) == doubled
+
+
+STEPS = """
+    model = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.1), nn.Linear(32, 4))
+    teacher, average = nn.Sequential(nn.Linear(8, 4), nn.Dropout(0.1)), Average(model)
+    optimizer, other = torch.optim.Adam(model.parameters()), torch.optim.Adam(rival.parameters())
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = loss_of(model, x, y)
+        loss.backward()
+        LINES
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("for p in model.parameters(): p.data += 0.1 * p.grad", "wrong-sign"),
+        ("for p in model.parameters(): p.data += -0.1 * p.grad", None),
+        ("for p in model.parameters(): total += p.grad.norm() ** 2", None),
+        ("for n, p in model.named_parameters(): fisher[n] += p.grad.data ** 2", None),
+        ("delta.data += 0.1 * delta.grad.sign()", None),  # an attack on the inputs
+        ("(-loss_of(model, x, y)).backward()", "wrong-sign"),
+        ("(-log_prob).backward()", None),
+        ("elbo = -F.l1_loss(x, y) - kl; (-elbo).backward()", None),
+        ("model.eval()", "training-in-evaluation-mode"),
+        ("average.module.eval()", None),
+        ("teacher.eval()", None),
+        ("for layer in model: layer.eval()", None),
+        ("model.zero_grad()", "no-gradient"),
+        ("other.zero_grad()", None),
+        ("rival.zero_grad()", None),
+        ("losses.append(loss)", "graph-kept"),
+        ("for part in x: losses.append(loss); total += loss", None),
+        ("loss = F.kl_div(model(x).log_softmax(0), y); model(x).argmax(1)", "softmax-wrong-dimension"),
+        ("loss = F.kl_div(model(x).log_softmax(0), y)", None),  # of one sample
+        ("s = model(x).squeeze(1); F.kl_div(s.log_softmax(0), y); z.argmax(1)", None),  # of one list
+        ("DataLoader(train_set, shuffle=False)", "data-not-shuffled"),
+        ("DataLoader(train_set, shuffle=False, sampler=DistributedSampler(train_set))", None),
+        ("DataLoader(train_set, shuffle=False); z, h = model(x, h)", None),  # in order of time
+        ("z = y[torch.randperm(9)]; F.l1_loss(model(x), z)", "labels-unrelated"),
+        ("y = x.sum(1); y = y[torch.randperm(9)]; F.l1_loss(model(x), y)", "labels-unrelated"),
+        ("z = y[torch.randperm(9)]; F.l1_loss(model(x, z), y)", None),  # to compare with
+        ("a = a[torch.randperm(9)]; F.l1_loss(model(a), a.sum(1))", None),  # holds both
+    ],
+)
+def test_what_is_done_in_a_step_tells_by_whom_it_is_about(lines: str, told: str | None) -> None:
+    assert hits(STEPS.replace("LINES", lines)) == [told] * (told is not None)
+
+
+def test_a_hook_may_step_and_clear() -> None:
+    text = "def hook(p):\n    opts[p].step()\n    CLEAR\nfor p in w:\n    p.register_post_accumulate_grad_hook(hook)\n"
+    loop = "for x in data:\n    f(x).backward()\n    watch.step()\n"
+    assert not hits(text.replace("CLEAR", "opts[p].zero_grad()") + loop)
+    assert hits(text.replace("CLEAR", "pass") + loop) == ["missing-zero-grad"]
+
+
+@pytest.mark.parametrize(
+    ("forward", "scores", "doubled"),
+    [
+        ("return F.softmax(self.head(h), 1)", "net(x)", True),
+        ("return F.softmax(self.head(h), 1)", "Wrap(net).to(device)(x).squeeze(1)", True),
+        ("return self.head(h), F.softmax(self.head(h), 1)", "net(x)[1]", True),
+        ("return self.head(h), F.softmax(self.head(h), 1)", "net(x)[0]", False),
+        ("return self.head(h * self.gate(h))", "net(x)", False),  # of a part that weighs
+        ("return self.gate(h)", "net(x)", True),
+        ("return F.softmax(self.head(h), 1)", "classifier(x)", False),  # an actor beside it
+    ],
+)
+def test_a_softmax_is_doubled_where_it_goes_into_the_loss(forward: str, scores: str, doubled: bool) -> None:
+    found = hits(
+        "class Gate(nn.Module):\n    def forward(self, h):\n        return torch.sigmoid(h)\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        self.head, self.gate = nn.Linear(8, 4), Gate()\n"
+        f"    def forward(self, h):\n        {forward}\n"
+        "def loss_of(outputs, y):\n    return F.cross_entropy(outputs, y)\n"
+        f"net, classifier = Net(), nn.Linear(8, 4)\nloss = loss_of({scores}, y)\n"
+    )
+    assert found == ["double-softmax"] * doubled
+
+
+@pytest.mark.parametrize(
+    ("call", "asks_itself"),
+    [
+        ("self.attention(x, x, x)", True),
+        ("self.attention(self.query(h), x, x)", True),
+        ("self.attention(h, picture, picture)", False),  # of what has no future
+        ("self.attention(x, h, picture)", True),
+    ],
+)
+def test_attention_to_something_else_needs_no_mask(call: str, asks_itself: bool) -> None:
+    text = (
+        "class Net(nn.Module):\n    def __init__(self):\n        self.attention = nn.MultiheadAttention(8, 2)\n"
+        f"    def forward(self, x, picture):\n        h, _ = self.rnn(x)\n        return {call}\n"
+    )
+    assert (rules.unmasked_attention(Tree(ast.parse(text))) is not None) == asks_itself

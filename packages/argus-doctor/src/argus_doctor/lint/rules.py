@@ -11,7 +11,6 @@ from typing import TypeGuard
 from argus_doctor.lint.tree import (
     Function,
     Loop,
-    Part,
     Tree,
     base,
     is_constant,
@@ -35,7 +34,7 @@ MODES = ("Dropout", "dropout", "BatchNorm")
 """What is in the text of a model that does something else in training."""
 MISSPELT = ("require_grad", "requires_grads", "require_grads", "required_grad", "grad_required")
 """What is written for ``requires_grad``."""
-_LOSS = re.compile(r"(?i)loss|cost|error|nll|entropy|criterion")
+_LOSS = re.compile(r"(?i)loss|cost|error|nll|criterion")
 """What something is called that has to become smaller."""
 _ATTENTION = ("MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer")
 
@@ -97,7 +96,9 @@ def turned_sign(tree: Tree) -> Iterator[Hit]:
 
 def _is_loss(tree: Tree, node: ast.expr) -> bool:
     """Whether it is called a loss, or is one of PyTorch's: a likelihood or a reward is rightly made greater."""
-    return bool(_LOSS.search(last(node))) or any(tree.loss_of(value) for value, _ in tree.values(node))
+    named = getattr(node, "func", node)
+    called = isinstance(named, ast.Name | ast.Attribute) and _LOSS.search(ast.unparse(named))
+    return bool(called) or any(tree.loss_of(value) for value, _ in tree.values(node))
 
 
 def _climbs(tree: Tree, node: ast.AugAssign) -> bool:
@@ -148,21 +149,25 @@ def softmax(tree: Tree) -> Iterator[Hit]:
 
 End = tuple[str, ast.expr | ast.stmt | None]
 """An activation, and where a model ends in it; ``None`` where it is applied outside of one."""
+Seen = set[tuple[ast.expr, int | None]]
+"""What was followed already, of a model with -1."""
 
 
-def _ends_in(tree: Tree, node: ast.expr, index: int | None = None, deep: int = 0) -> Iterator[End]:
+def _ends_in(tree: Tree, node: ast.expr, index: int | None = None, seen: Seen | None = None) -> Iterator[End]:
     """The activations that an expression is the result of: directly, by a name, or as the end of a model."""
-    if deep > _DEEPEST:
+    seen = set() if seen is None else seen
+    if (node, index) in seen:
         return
+    seen.add((node, index))
     if isinstance(node, ast.Name):
-        for value, inner in _latest(tree, node):
-            yield from _ends_in(tree, value, index if inner is None else inner, deep + 1)
+        for value, inner in tree.values(node):
+            yield from _ends_in(tree, value, index if inner is None else inner, seen)
     elif isinstance(node, ast.Tuple):
         for one in node.elts if index is None else node.elts[index : index + 1]:
-            yield from _ends_in(tree, one, None, deep + 1)
+            yield from _ends_in(tree, one, None, seen)
     elif isinstance(node, ast.Subscript):
         number = node.slice.value if isinstance(node.slice, ast.Constant) else None
-        yield from _ends_in(tree, node.value, number if isinstance(number, int) else None, deep + 1)
+        yield from _ends_in(tree, node.value, number if isinstance(number, int) else None, seen)
     elif isinstance(node, ast.Call):
         name = last(
             node.func.func if isinstance(node.func, ast.Call) else node.func
@@ -170,43 +175,35 @@ def _ends_in(tree: Tree, node: ast.expr, index: int | None = None, deep: int = 0
         if name in SOFT:
             yield name, None
         elif name in _RESHAPES and isinstance(node.func, ast.Attribute):
-            yield from _ends_in(tree, node.func.value, index, deep + 1)
+            yield from _ends_in(tree, node.func.value, index, seen)
         else:
-            for model in _models(tree, node.func, deep):
-                yield from _ends_of_model(tree, model, index, deep + 1)
+            for model in _models(tree, node.func, seen):
+                yield from _ends_of_model(tree, model, index, seen)
 
 
-def _latest(tree: Tree, node: ast.Name) -> list[Part]:
-    """What a name stands for at a place: what was assigned to it last in its function, or all that this is given."""
-
-    def place(one: ast.expr) -> tuple[int, int]:
-        return one.lineno, one.col_offset
-
-    own = [one for one in tree.values(node) if tree.function(one[0]) is tree.function(node)]
-    before = [one for one in own if place(one[0]) < place(node)]
-    return [max(before, key=lambda one: place(one[0]))] if before else tree.values(node)
-
-
-def _ends_of_model(tree: Tree, model: ast.Call | ast.ClassDef, index: int | None, deep: int) -> Iterator[End]:
+def _ends_of_model(
+    tree: Tree, model: ast.Call | ast.ClassDef, index: int | None, seen: Seen
+) -> Iterator[End]:
     if isinstance(model, ast.Call):
         end = model.args[-1] if model.args else model
         if isinstance(end, ast.Call) and last(end.func) in SOFT:
             yield last(end.func), end
         elif isinstance(end, ast.Call) and end is not model:
-            for inner in _models(tree, end, deep):
-                yield from _ends_of_model(tree, inner, index, deep + 1)
+            for inner in _models(tree, end, seen):
+                yield from _ends_of_model(tree, inner, index, seen)
         return
     for forward in [one for one in model.body if isinstance(one, ast.FunctionDef) and one.name == "forward"]:
         for returned in tree.nodes(ast.Return, within=forward):
             if returned.value is not None:
-                for soft, end in _ends_in(tree, returned.value, index, deep + 1):
+                for soft, end in _ends_in(tree, returned.value, index, seen):
                     yield soft, end or returned
 
 
-def _models(tree: Tree, node: ast.expr, deep: int = 0) -> Iterator[ast.Call | ast.ClassDef]:
+def _models(tree: Tree, node: ast.expr, seen: Seen) -> Iterator[ast.Call | ast.ClassDef]:
     """What a model is, as far as the script says: a class of its own, or a ``Sequential``."""
-    if deep > _DEEPEST:
+    if (node, -1) in seen:
         return
+    seen.add((node, -1))
     if isinstance(node, ast.Call):
         name, function = last(node.func), tree.functions().get(last(node.func))
         if name == "Sequential":
@@ -218,7 +215,7 @@ def _models(tree: Tree, node: ast.expr, deep: int = 0) -> Iterator[ast.Call | as
             owner = [node.func.value] if isinstance(node.func, ast.Attribute) else []  # net.to(device)
             for one in (*inner, *owner):
                 if one is not None:
-                    yield from _models(tree, one, deep + 1)
+                    yield from _models(tree, one, seen)
         return
     if isinstance(node, ast.Name) and node.id == "self":
         yield from [one for one in tree.above(node) if isinstance(one, ast.ClassDef)][:1]
@@ -226,14 +223,12 @@ def _models(tree: Tree, node: ast.expr, deep: int = 0) -> Iterator[ast.Call | as
     values = tree.values(node)
     for value, index in values:
         for one, _ in [(value, None)] if index is None else tree.part(value, index):
-            yield from _models(tree, one, deep + 1)
-    made = {last(call.func) for call in tree.calls()}
+            yield from _models(tree, one, seen)
     if not values and last(node) in tree.models():  # made elsewhere, of a class that nothing here makes
+        made = {last(call.func) for call in tree.calls()}
         yield from (one for name, one in tree.classes.items() if name not in made)
 
 
-_DEEPEST = 12
-"""Steps from a loss back to what its input ends in."""
 _RESHAPES = (
     "view",
     "reshape",
@@ -758,9 +753,9 @@ def order_of_clearing(tree: Tree) -> Iterator[Hit]:
 
 def _moves(tree: Tree, step: ast.Call) -> set[str]:
     """The optimizer that makes a step, by itself or by a scaler, and the models whose parameters it has."""
-    optimizers = {base(step.func), *map(ast.unparse, step.args)}
-    made = (call for node, call in tree.made(*OPTIMIZERS) if ast.unparse(node.targets[0]) in optimizers)
-    return optimizers | {base(one.func) for call in made for one in tree.calls("parameters", within=call)}
+    steps = [*step.args, *([step.func.value] if isinstance(step.func, ast.Attribute) else [])]
+    made = (one for optimizer in steps for one in tree.origins(optimizer) if isinstance(one, ast.Call))
+    return {*map(ast.unparse, steps), *(base(one.func) for one in made if last(one.func) == "parameters")}
 
 
 def shuffled_apart(tree: Tree) -> Iterator[Hit]:

@@ -161,13 +161,21 @@ class Tree:
         return self.functions().get(last(call.func))
 
     def values(self, node: ast.expr) -> list[Part]:
-        """What a name may stand for: what is assigned to it in its function, given to that by calls, or outside."""
+        """What a name may stand for: what it was assigned last in its function, given to that by calls, or outside."""
         if isinstance(node, ast.Attribute):
             return self._bound.get((None, node.attr), [])
         if not isinstance(node, ast.Name):
             return []
         scopes = [one for one in self.above(node) if isinstance(one, Function | ast.Module)]
-        return next((found for one in scopes if (found := self._bound.get((one, node.id)))), [])
+        found = next((found for one in scopes if (found := self._bound.get((one, node.id)))), [])
+        place = (node.lineno, node.col_offset)
+        before = {(one.end_lineno or 0, one.end_col_offset or 0): (one, index) for one, index in found}
+        own = [
+            end
+            for end, one in before.items()
+            if end <= place and self.function(one[0]) is self.function(node)
+        ]
+        return [before[max(own)]] if own else found
 
     def part(self, node: ast.expr, index: int) -> list[Part]:
         """What one of the several things is that an expression gives; the whole expression where that is not known."""
