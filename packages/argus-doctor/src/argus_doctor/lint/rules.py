@@ -195,8 +195,8 @@ def _ends_of_model(
     for forward in [one for one in model.body if isinstance(one, ast.FunctionDef) and one.name == "forward"]:
         for returned in tree.nodes(ast.Return, within=forward):
             if returned.value is not None:
-                for soft, end in _ends_in(tree, returned.value, index, seen):
-                    yield soft, end or returned
+                for soft, place in _ends_in(tree, returned.value, index, seen):
+                    yield soft, place or returned
 
 
 def _models(tree: Tree, node: ast.expr, seen: Seen) -> Iterator[ast.Call | ast.ClassDef]:
