@@ -224,7 +224,7 @@ def _models(tree: Tree, node: ast.expr, seen: Seen) -> Iterator[ast.Call | ast.C
     for value, index in values:
         for one, _ in [(value, None)] if index is None else tree.part(value, index):
             yield from _models(tree, one, seen)
-    if not values and last(node) in tree.models():  # made elsewhere, of a class that nothing here makes
+    if not values and last(node) in tree.models:  # made elsewhere, of a class that nothing here makes
         made = {last(call.func) for call in tree.calls()}
         yield from (one for name, one in tree.classes.items() if name not in made)
 
@@ -320,7 +320,7 @@ def _evaluates(tree: Tree, node: ast.AST, seen: tuple[Function, ...] = ()) -> bo
     around = tree.function(node)
     if around is not None and around.name == "forward":
         return False
-    models, functions = tree.models(), tree.functions()
+    models, functions = tree.models, tree.functions()
     for call in tree.calls(within=node):
         name = last(call.func)
         helper = functions.get(name)

@@ -102,6 +102,7 @@ class Tree:
         """All functions and methods by name."""
         return self._functions
 
+    @cached_property
     def models(self) -> set[str]:
         """Last names of what the script asks for parameters or sets the mode of, and of arguments that are given it."""
         told = self.calls("parameters", "named_parameters", "train", "state_dict", "load_state_dict")
