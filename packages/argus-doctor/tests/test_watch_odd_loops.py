@@ -16,6 +16,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
 from argus_doctor import Watch
@@ -186,6 +188,62 @@ def test_several_optimizers_cover_a_model_together() -> None:
         watch.step(loss=loss, batch=(inputs, targets))
     assert watch.report() == []
     assert all(len(one.rates) == 2 for one in watch.evidence.steps)
+
+
+def per_sample(model: nn.Module) -> None:
+    def loss(weights: dict[str, Tensor], one: Tensor) -> Tensor:
+        return torch.func.functional_call(model, weights, (one[None],)).square().mean()
+
+    weights = {name: one.detach() for name, one in model.named_parameters()}
+    torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, torch.randn(4, 6))
+
+
+def scripted(model: nn.Module) -> None:
+    with pytest.raises(AttributeError, match="close"):
+        torch.jit.script(model)
+
+
+def with_fake_tensors(model: nn.Module) -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        outputs = model(torch.randn(4, 6))
+    outputs.sum()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        per_sample,
+        scripted,
+        with_fake_tensors,
+        lambda model: torch.func.vmap(model)(torch.randn(4, 6)),
+        lambda model: torch.func.hessian(lambda one: model(one).sum())(torch.randn(6)),
+        lambda model: torch.autograd.functional.jacobian(model, torch.randn(1, 6), vectorize=True),
+        lambda model: torch.jit.trace(model, torch.randn(4, 6)),
+        lambda model: torch.export.export(model, (torch.randn(4, 6),)),
+        lambda model: torch.export.export(model, (torch.randn(4, 6),), strict=True),
+        lambda model: make_fx(model)(torch.randn(4, 6)),
+    ],
+)
+def test_what_has_no_numbers_is_not_looked_at(use: Callable[[nn.Module], Any]) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    watch = Watch(model, torch.optim.SGD(model.parameters(), 0.1), source=False)
+    use(model)
+    watch.step()
+    assert watch.report() == []
+
+
+@pytest.mark.parametrize("around", [FakeTensorMode, lambda: torch.device("meta")])
+def test_a_training_without_numbers(around: Callable[[], Any]) -> None:
+    with around():
+        model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        watch = Watch(model, optimizer, source=False)
+        for _ in range(2):
+            loss = model(torch.randn(4, 6)).sum()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=torch.randn(4, 6))
+    assert watch.report() == []
 
 
 def test_a_compiled_model() -> None:
@@ -371,6 +429,8 @@ def test_a_watched_model_can_be_copied_and_pickled() -> None:
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     watch = train(model, optimizer=optimizer)
     twin = copy.deepcopy(model)
+    saved = pickle.dumps(model.body)
+    assert b"argus" not in saved  # it can be read where the doctor is not installed
     again = pickle.loads(pickle.dumps(model))
     calls = len(watch.evidence.inputs)
     for one in (twin, again):

@@ -35,12 +35,13 @@ from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
 from argus_doctor.lint.fixes import place
 from argus_doctor.record.calls import CallRecord
+from argus_doctor.record.hooks import may_look
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.memory import MemorySensor
 from argus_doctor.record.parameters import ParameterRecord, matches, plain
 from argus_doctor.record.probe import first_module_not_finite, ignored_inputs, later_tokens_matter
 from argus_doctor.record.ranks import RankSensor
-from argus_doctor.record.tensors import held_here, is_finite
+from argus_doctor.record.tensors import has_values, held_here, is_finite
 from argus_doctor.targets import TargetSensor
 from argus_doctor.wording import did_you_mean
 
@@ -155,6 +156,8 @@ class Watch:
             lr: The learning rate; the optimizer's where not said.
             terms: Loss terms by name.
         """
+        if not may_look():
+            return
         now, evidence, quietly = time.perf_counter(), self.evidence, self.evidence.quietly
         quietly("host", self._host.read)
         self._step += 1
@@ -218,6 +221,8 @@ class Watch:
     def _ask_number(self, value: Any, then: Callable[[float], None]) -> None:
         """The mean of a tensor, or the number itself."""
         if isinstance(value, Tensor):
+            if not has_values(value):
+                return
             value = held_here(value.detach())
             one = value if value.numel() == 1 else value.float().mean()
             self._host.ask(one, lambda there: then(float(there)))

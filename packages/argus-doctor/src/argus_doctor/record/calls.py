@@ -22,7 +22,7 @@ from argus_doctor.record.hooks import Hook
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.outputs import OutputSample
 from argus_doctor.record.seen import SeenSamples
-from argus_doctor.record.tensors import described, fingerprints, printed, tensors_in
+from argus_doctor.record.tensors import described, fingerprints, has_values, printed, tensors_in
 from argus_doctor.signature import confidence
 
 _MOST_OUTPUTS = 4
@@ -142,8 +142,8 @@ class CallRecord:
         self._last_input: weakref.ref[Tensor] | None = None
         self._layer_taken = False
         self._handles = [
-            model.register_forward_pre_hook(Hook(self._before)),
-            model.register_forward_hook(Hook(self._after), with_kwargs=True),
+            model.register_forward_pre_hook(Hook(self._before, evidence)),
+            model.register_forward_hook(Hook(self._after, evidence), with_kwargs=True),
         ]
         # Within what is compiled a hook would break the graph.
         compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
@@ -153,12 +153,12 @@ class CallRecord:
             name for name, parameters in own.items() if name and any(p.requires_grad for p in parameters)
         }
         self._callers = {
-            name: modules[name].register_forward_pre_hook(Hook(self._calling(name)))
+            name: modules[name].register_forward_pre_hook(Hook(self._calling(name), evidence))
             for name in self._uncalled
         }
         self._first_layer: weakref.ref[nn.Module] | None = None
         self._layers = {
-            id(module): module.register_forward_pre_hook(Hook(self._layer))
+            id(module): module.register_forward_pre_hook(Hook(self._layer, evidence))
             for name, module in modules.items()
             if own[name] and isinstance(module, _FIRST_LAYERS)
         }
@@ -199,7 +199,8 @@ class CallRecord:
         if into or not (self.looking if training else calls.evaluations < _CALLS_OF_AN_EVALUATION):
             return
         given = next((one for one in args if isinstance(one, Tensor)), None)
-        found = None if given is None or not given.numel() else described("of the first layer", given)
+        usable = given is not None and given.numel() and has_values(given)
+        found = described("of the first layer", given) if usable else None
         if found is not None:
             numbers, made = found
             normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
@@ -208,10 +209,8 @@ class CallRecord:
             )
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if not self.paused:
-            self._evidence.quietly("calls", lambda: self._see(module, args, kwargs, output))
-
-    def _see(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        if self.paused:
+            return
         calls = self._calls
         tensors = [
             (name, one)
@@ -262,7 +261,7 @@ class CallRecord:
         # Of several outputs the loss may use any.
         for name, tensor in tensors[:_MOST_OUTPUTS]:
             if self.looking:
-                sample = self.outputs[name] = OutputSample(tensor)
+                sample = self.outputs[name] = OutputSample(tensor, self._evidence)
                 tensor.register_hook(sample.keeping(reached))  # type: ignore[no-untyped-call]
             elif not calls.trained:
                 tensor.register_hook(reached)  # type: ignore[no-untyped-call]

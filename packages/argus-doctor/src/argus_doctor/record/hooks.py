@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from argus_doctor.evidence import Evidence
+
+_FUNCTORCH = torch._C._functorch
+_TRACERS = tuple(getattr(torch._C._TorchDispatchModeKey, one) for one in ("FAKE", "PROXY", "FUNCTIONAL"))
+
+
+def may_look(gradient: Tensor | None = None) -> bool:
+    """Whether what is computed now are numbers of the training.
+
+    They are not within a transform of ``torch.func``, nor while a model is traced, exported or run with fake tensors:
+    there they have no values, and what is asked of them becomes part of what is traced.
+
+    Args:
+        gradient: One that comes back; ``vmap`` of old, as ``torch.autograd.functional`` uses it, is known by it alone.
+    """
+    if (
+        torch.compiler.is_compiling()
+    ):  # the compiler goes through hooks as through any code, and must not through more
+        return not getattr(torch.compiler, "is_exporting", bool)()
+    if _FUNCTORCH.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None:
+        return False
+    if torch._C._len_torch_dispatch_stack() and any(map(torch._C._get_dispatch_mode, _TRACERS)):
+        return False
+    return gradient is None or not _FUNCTORCH.is_legacy_batchedtensor(gradient)
 
 
 class Hook:
-    """A hook on a module. Copies of it, and what is read back of a pickle, do nothing.
+    """A hook on a module: it looks only where it may, and stops no training. A copy or a pickle of it does nothing.
 
     Args:
         call: What it does.
+        evidence: Takes down what goes wrong.
     """
 
-    def __init__(self, call: Callable[..., None]) -> None:
-        self._call = call
+    def __init__(self, call: Callable[..., None], evidence: Evidence) -> None:
+        self._call, self._evidence = call, evidence
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         """As a hook is called."""
-        self._call(*args, **kwargs)
+        if may_look():
+            self._evidence.quietly("calls", partial(self._call, *args, **kwargs))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
-        return nothing
+    @property
+    def __name__(self) -> NoReturn:
+        """What ``torch.jit.script`` asks first."""
+        raise AttributeError(
+            "a model that is watched cannot be scripted: close() the watch, or script it before"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hook, (nothing,)
-
-
-def nothing(*_: Any, **__: Any) -> None:
-    """What a copy does."""
+        # Of the standard library: a saved model can be read where this package is not.
+        return getattr, (contextlib.nullcontext(), "__exit__")

@@ -8,6 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from argus_doctor.evidence import Evidence
+from argus_doctor.record.hooks import may_look
+
 _MOST_NUMBERS = 1 << 14
 """Of a block: 64 KiB."""
 WIDE = 4096
@@ -20,6 +23,7 @@ class OutputSample:
 
     Args:
         output: As the model returned it; it is not held.
+        evidence: Takes down what goes wrong.
 
     Attributes:
         identity: Of the tensor.
@@ -33,7 +37,8 @@ class OutputSample:
         columns: Norms of the columns of the whole gradient, of ``[N, C]`` with a few columns.
     """
 
-    def __init__(self, output: Tensor) -> None:
+    def __init__(self, output: Tensor, evidence: Evidence) -> None:
+        self._evidence = evidence
         self.identity, self.shape = id(output), tuple(output.shape)
         self.wide = output.ndim >= 2 and output.shape[-1] > WIDE
         self.index = _index(self.shape, self.wide)
@@ -46,14 +51,18 @@ class OutputSample:
     def keeping(self, reached: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
         """What to hang on the output: keeps the block of the gradient that comes."""
 
-        def hook(gradient: Tensor) -> None:
-            reached(gradient)
+        def keep(gradient: Tensor) -> None:
             gradient = gradient.detach()
             block = gradient[self.index]
             self.gradient = _ends(block) if self.wide else block.float().clone()
             self.norm = self.gradient[..., 2:4].norm() if self.wide else self.gradient.norm()
             if gradient.ndim == 2 and 2 <= gradient.shape[1] <= 64:
                 self.columns = self.gradient.norm(dim=0)
+
+        def hook(gradient: Tensor) -> None:
+            reached(gradient)
+            if may_look(gradient):
+                self._evidence.quietly("calls", lambda: keep(gradient))
 
         return hook
 

@@ -26,8 +26,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from argus_doctor.evidence import SELDOM, STARTS, Evidence, Parameter
 from argus_doctor.lint.rules import MISSPELT
+from argus_doctor.record.hooks import may_look
 from argus_doctor.record.host import HostReads
-from argus_doctor.record.tensors import held_here
+from argus_doctor.record.tensors import has_values, held_here
 
 SLICE = 256
 """Values of a parameter that its update is measured on."""
@@ -299,7 +300,7 @@ class ParameterRecord:
     def _guarding(self, guard: _Guard, parameter: nn.Parameter) -> list[Any]:
         """Hooks that run before a gradient is computed, and after it was added: one asked for by itself is not."""
 
-        def before(_: Tensor) -> None:
+        def ask() -> None:
             there = guard.parameter()
             old = None if there is None else there.grad
             guard.found_none = old is None or old.is_sparse
@@ -309,6 +310,10 @@ class ParameterRecord:
                 guard.found_none = not bool(held_here(old).any())
             else:  # asking a GPU would wait for it: whether it was zero is known a step later
                 self._host.ask(held_here(old).detach().any(), lambda there: self._recant(guard, bool(there)))
+
+        def before(gradient: Tensor) -> None:
+            if may_look(gradient):
+                self._evidence.quietly("gradients", ask)
 
         def after(_: Tensor) -> None:
             if guard.found_none is not None:  # FSDP2 calls this itself, of gradients that no graph leads to
@@ -353,6 +358,8 @@ class ParameterRecord:
 
     def _see(self, optimizer: torch.optim.Optimizer) -> None:
         try:
+            if not may_look():
+                return
             if self.looking:
                 self._see_gradients(optimizer)
                 self._begin_guarding(optimizer)
@@ -425,7 +432,7 @@ class ParameterRecord:
     def _after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self.stepped = True
         self._begin_guarding(optimizer)
-        if self.looking:
+        if self.looking and may_look():
             self._evidence.quietly("updates", self._see_updates)
 
     def _see_updates(self) -> None:
@@ -610,10 +617,10 @@ def matches(name: str, patterns: Collection[str]) -> bool:
 
 
 def _has_no_values(parameter: nn.Parameter) -> bool:
-    """On the meta device, of a lazy module that was never called, sparse, or with all of its part on other ranks."""
-    if parameter.layout is not torch.strided:
+    """Meta or fake, of a lazy module that was never called, sparse, or with all of its part on other ranks."""
+    if is_lazy(parameter) or not has_values(parameter):
         return True
-    return parameter.is_meta or is_lazy(parameter) or (parameter.numel() > 0 == held_here(parameter).numel())
+    return parameter.numel() > 0 == held_here(parameter).numel()
 
 
 def _plain(gradient: Tensor) -> Tensor:

@@ -36,6 +36,13 @@ def held_here(tensor: Tensor) -> Tensor:
     return part
 
 
+def has_values(tensor: Tensor) -> bool:
+    """Whether there are numbers in it, one beside the other: it is dense, and neither a meta nor a fake tensor."""
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        return False
+    return type(tensor) in (Tensor, Parameter) or not hasattr(tensor, "fake_mode")
+
+
 def is_finite(tensor: Tensor) -> bool:
     """Whether all numbers that this process has of a tensor are finite."""
     return bool(torch.isfinite(held_here(tensor.detach())).all())
@@ -44,7 +51,7 @@ def is_finite(tensor: Tensor) -> bool:
 def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Every dense tensor in a nested value, with its place."""
     if isinstance(value, Tensor):
-        if value.layout is torch.strided and not value.is_meta:
+        if has_values(value):
             yield name or "tensor", value
         return
     if depth == _DEEPEST or isinstance(value, (str, bytes)):
