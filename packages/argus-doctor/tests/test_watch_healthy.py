@@ -177,6 +177,62 @@ def batch_norm_in_evaluation_mode() -> list[Finding]:
 
 
 @healthy
+def a_layer_that_is_all_the_same_until_its_rate_rises() -> list[Finding]:
+    torch.manual_seed(0)
+    convolutions = nn.Conv2d(1, 8, 1), nn.Conv2d(8, 8, 3, groups=8)
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 2, 4)), nn.ZeroPad2d(1), *convolutions, nn.Flatten(), nn.Linear(64, 4)
+    )
+    nn.init.constant_(model[3].weight, 1 / 9)
+    others = [one for one in model.parameters() if one is not model[3].weight]
+    optimizer = torch.optim.Adam([{"params": others}, {"params": [model[3].weight]}], 3e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, [lambda step: 1.0, lambda step: float(step >= 20)]
+    )
+    return trained(model, points(), optimizer=optimizer, after=lambda *_: schedule.step())
+
+
+@healthy
+def batch_norm_that_is_the_same_in_both_modes() -> list[Finding]:
+    model, asked = mlp(nn.BatchNorm1d(32, track_running_stats=False)), points(seed=0)
+
+    @torch.no_grad()
+    def validate(step: int, _: Tensor) -> Tensor | None:
+        inputs, labels = next(asked)
+        return F.cross_entropy(model(inputs), labels) if step % 10 == 0 else None
+
+    return trained(model, points(), after=validate)
+
+
+class WithTarget(nn.Module):
+    """Learns to foretell another network, which is never called with gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learner, self.target = mlp(outputs=16), nn.Linear(8, 16)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            wanted = self.target(inputs)
+        return self.learner(inputs), wanted
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_target_that_the_optimizer_holds(whole: bool) -> None:
+    model = WithTarget()
+    call = model if whole else model.forward  # of which no hook of the whole model knows
+    optimizer = by_adam(model)
+    with Watch(model, optimizer, source=False) as watch:
+        for inputs, _ in islice(points(), 40):
+            optimizer.zero_grad()
+            loss = F.mse_loss(*call(inputs))
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=inputs)
+    assert watch.report() == []
+
+
+@healthy
 def tied_weights() -> list[Finding]:
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
     model[2].weight = model[0].weight

@@ -271,9 +271,16 @@ def test_what_is_to_be_given_back_is_no_leak() -> None:
     assert not proven(trained(mlp(outputs=8), rows(Tensor.clone), F.mse_loss))
 
 
-@pytest.mark.parametrize(("told", "certain"), [(True, True), (False, False)])
-def test_dropout_while_a_validation_loss_is_taken(told: bool, certain: bool) -> None:
-    model, asked = mlp(nn.Dropout(0.5)), rounds(seed=1)
+@pytest.mark.parametrize(
+    ("layer", "told", "certain"),
+    [
+        (nn.Dropout(0.5), True, True),
+        (nn.Dropout(0.5), False, False),
+        (nn.BatchNorm1d(32), True, False),  # statistics of the tests' own may be meant, as in meta-learning
+    ],
+)
+def test_dropout_while_a_validation_loss_is_taken(layer: nn.Module, told: bool, certain: bool) -> None:
+    model, asked = mlp(layer), rounds(seed=1)
 
     def validate(step: int, _: Tensor) -> Tensor | None:
         if step % 10:
@@ -365,13 +372,24 @@ def test_a_language_model_that_sees_what_it_is_to_foretell(causal: bool) -> None
 
 @pytest.mark.parametrize(
     ("kind", "seen", "certain"),
-    [("scaled", True, True), ("drifted", True, False), ("shared", False, False), ("own", False, False)],
+    [
+        ("scaled", True, True),
+        ("drifted", True, False),
+        ("drifted, promised", True, True),
+        ("drifted, promised, by a hook", True, False),
+        ("shared", False, False),
+        ("own", False, False),
+        ("own, drifted, promised, by a hook", False, False),
+    ],
 )
 def test_ranks_that_should_be_alike(kind: str, seen: bool, certain: bool) -> None:
     evidence = Evidence(steps=Course(Step(number) for number in range(1, 5)))
     store = torch.distributed.HashStore()
     models = [mlp(), mlp()]
     sensors = [RankSensor(one) for one in models]
+    for model, sensor in zip(models, sensors, strict=True):
+        sensor._promised = "promised" in kind  # as DistributedDataParallel does
+        vars(model)["_comm_hooks"] = [("a hook", None)] if "hook" in kind else []
     batches = rounds()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.distributed, "is_initialized", lambda: True)
@@ -380,13 +398,13 @@ def test_ranks_that_should_be_alike(kind: str, seen: bool, certain: bool) -> Non
         for step in range(4):
             inputs, targets = next(batches)
             for rank, (model, sensor) in enumerate(zip(models, sensors, strict=True)):
-                if kind == "own":  # gradients that are averaged seldom, as in local SGD
+                if "own" in kind:  # gradients that are averaged seldom, as in local SGD
                     inputs, targets = next(batches)
                 model.zero_grad()
                 F.cross_entropy(model(inputs), targets).backward()
                 if kind == "scaled" and rank == 0:
                     nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
-                if kind == "drifted" and step == 2 and rank == 1:
+                if "drifted" in kind and step == 2 and rank == 1:
                     model[0].weight.data[0, 0] += 1
                 patch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
                 sensor.compare(step, evidence)

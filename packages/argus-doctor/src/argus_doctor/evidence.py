@@ -81,7 +81,7 @@ class Parameter:
         dead: Share of output units whose gradient is zero, mean from the fifth look on.
         dead_first: Of the first three.
         dead_least: The least from the fifth look on.
-        identical_rows: Looks at which all of its units were the same; asked only where they began so.
+        identical_rows: Looks at which it changed and all of its units were the same; asked only where they began so.
         stuck: Share of its values with a gradient that a step did not change, mean.
         stuck_looks: How often that was asked.
         moved_by_others: Whether it changed though no optimizer that is known holds it.
@@ -340,6 +340,7 @@ class Evidence:
         passes_in_eval_mode: How many steps trained with the whole model in evaluation mode; and the first of them.
         passes_in_training_mode: The same of those in training mode.
         mode_matters: Whether the model has a module that is another in training.
+        draws: Whether one of those draws at chance, as dropout does and batch normalisation does not.
         evaluations: Forward passes without a backward pass.
         graded_steps: Steps with a forward pass whose outputs a gradient can come back to.
         backward_steps: Steps at which one came back.
@@ -354,6 +355,9 @@ class Evidence:
         asked_inputs: Inputs that were asked about.
         later_tokens_matter: Whether outputs of a sequence change with what comes after them, where that was asked.
         uncalled: Modules with trainable parameters that no forward pass has called.
+        ungraded: Modules with trainable parameters that were only called without gradients, or not at all.
+        begins_within: Whether one that was called with gradients was given numbers without a gradient that are not the
+            model's inputs: what was called without gradients may lead to it.
         not_finite: The first trouble with numbers.
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
         rank_scaled: The first step at which ranks' gradients were the same but for a factor, of which ranks, and the
@@ -392,6 +396,7 @@ class Evidence:
     passes_in_eval_mode: tuple[int, int] = (0, 0)
     passes_in_training_mode: tuple[int, int] = (0, 0)
     mode_matters: bool = False
+    draws: bool = False
     evaluations: Evaluations = field(default_factory=Evaluations)
     graded_steps: int = 0
     backward_steps: int = 0
@@ -405,6 +410,8 @@ class Evidence:
     asked_inputs: int = 0
     later_tokens_matter: bool | None = None
     uncalled: set[str] = field(default_factory=set)
+    ungraded: set[str] = field(default_factory=set)
+    begins_within: bool = False
     not_finite: NotFinite | None = None
     ranks_differ: tuple[int, str, bool] | None = None
     rank_scaled: tuple[int, str, float] | None = None

@@ -17,8 +17,9 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
         return
     if found.in_training_mode >= 0.9 * found.count:
         never = not found.ever_in_evaluation_mode
-        # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else.
-        certain = never and found.validated_in_training_mode == found.count >= 3
+        # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else. With
+        # batch normalisation alone it may be meant, as in meta-learning, whose tests use their own statistics.
+        certain = never and evidence.draws and found.validated_in_training_mode == found.count >= 3
         sign = "never in evaluation mode" if never else "evaluated with dropout"
         sign = "validation loss in training mode" if certain else sign
         what = f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "

@@ -79,7 +79,15 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
     # What is never called may rest on purpose: an expert that nobody asks, a head of another task.
     called = [p for p in none if p.module not in evidence.uncalled]
     none = [p for p in none if p in called or not _is_one_of_several(p, evidence)]
-    for cut, parts in ((True, called), (False, [p for p in none if p not in called])):
+    # A target network that only the loss compares with: where all that trains begins at the inputs.
+    aside = [] if evidence.begins_within else [p for p in called if p.module in evidence.ungraded]
+    if aside:
+        share, where = sum(p.numel for p in aside) / total, _modules(aside)
+        what = f"{where} ({share:.0%} of what is to train, {aside[0].looks} looks) is only called without gradients, "
+        what += "beside what trains: a target that is meant to rest, or a no_grad() too many"
+        yield Suspicion("no-gradient", "only called beside what trains", what, where, {"share": share})
+        called = [p for p in called if p not in aside]
+    for cut, parts in ((True, called), (False, [p for p in none if p not in called and p not in aside])):
         share = sum(p.numel for p in parts) / total
         if not parts:
             continue

@@ -22,7 +22,7 @@ from argus_doctor.record.hooks import Hook
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.outputs import OutputSample
 from argus_doctor.record.seen import SeenSamples
-from argus_doctor.record.tensors import described, fingerprints, has_values, printed, tensors_in
+from argus_doctor.record.tensors import described, fingerprints, has_values, held_here, printed, tensors_in
 from argus_doctor.signature import confidence
 
 _MOST_OUTPUTS = 4
@@ -48,7 +48,7 @@ def _matters(module: nn.Module) -> bool:
     """Whether a module does something else in training."""
     name = type(module).__name__
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return True
+        return module.running_mean is not None  # without, it takes each batch's own statistics in both modes
     probability = getattr(module, "p", getattr(module, "drop_prob", None))
     if any(name.startswith(one) or name.endswith(one) for one in _MODES):
         return not isinstance(probability, (int, float)) or probability > 0
@@ -131,6 +131,7 @@ class CallRecord:
         self.tokens: list[Tensor] = []
         self._modes = [weakref.ref(module) for module in model.modules() if _matters(module)]
         evidence.mode_matters = bool(self._modes)
+        evidence.draws = any(not isinstance(one(), nn.modules.batchnorm._BatchNorm) for one in self._modes)
         self._calls = _StepCalls()
         self._seen = SeenSamples()
         self._unsettled: list[list[_Samples]] = []
@@ -142,7 +143,7 @@ class CallRecord:
         self._last_input: weakref.ref[Tensor] | None = None
         self._layer_taken = False
         self._handles = [
-            model.register_forward_pre_hook(Hook(self._before, evidence)),
+            model.register_forward_pre_hook(Hook(self._before, evidence), with_kwargs=True),
             model.register_forward_hook(Hook(self._after, evidence), with_kwargs=True),
         ]
         # Within what is compiled a hook would break the graph.
@@ -152,6 +153,8 @@ class CallRecord:
         self._uncalled = {
             name for name, parameters in own.items() if name and any(p.requires_grad for p in parameters)
         }
+        evidence.ungraded = set(self._uncalled)
+        self._given = set[Any]()
         self._callers = {
             name: modules[name].register_forward_pre_hook(Hook(self._calling(name), evidence))
             for name in self._uncalled
@@ -169,8 +172,16 @@ class CallRecord:
             handle.remove()
 
     def _calling(self, name: str) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
+        def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
             self._uncalled.discard(name)
+            marks = _marks(args)
+            self._given = self._given or marks  # where the loop calls the model's parts
+            if self.paused or not torch.is_grad_enabled():
+                return
+            self._evidence.ungraded.discard(name)
+            begins = any(one.is_floating_point() for one in args if isinstance(one, Tensor))
+            begins = begins and not any(one.requires_grad for one in args if isinstance(one, Tensor))
+            self._evidence.begins_within |= begins and not marks & self._given
 
         return hook
 
@@ -181,8 +192,10 @@ class CallRecord:
         self._callers = {}
         self._evidence.uncalled = set(self._uncalled)
 
-    def _before(self, *_: Any) -> None:
+    def _before(self, _: nn.Module, *given: Any) -> None:
         self._layer_taken = False
+        if self._callers:
+            self._given = _marks(given)
         if not self.paused and self.first_call is None:
             self.first_call = self._clock()
 
@@ -293,6 +306,7 @@ class CallRecord:
         """
         calls, evidence = self._calls, self._evidence
         self._calls, self.first_call, self.call, self.tokens = _StepCalls(), None, None, []
+        self._given = set()
         if self._first_layer is not None:  # it stays the first one
             for key in self._layers.keys() - {id(self._first_layer())}:
                 self._layers.pop(key).remove()
@@ -384,6 +398,12 @@ class CallRecord:
             self._evidence.batches_in_order = same, compared, length
         elif len(self._rounds) < _LONGEST_ROUND:
             self._rounds.append(total)
+
+
+def _marks(given: Any) -> set[Any]:
+    """Shapes and places in memory of the tensors in it: what is made of them slice by slice has one of them."""
+    tensors = [held_here(one) for _, one in tensors_in(list(given))]
+    return {mark for one in tensors for mark in (one.shape, one.untyped_storage().data_ptr())}
 
 
 def _are_tokens(tensor: Tensor) -> bool:

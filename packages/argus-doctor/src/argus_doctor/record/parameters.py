@@ -444,7 +444,10 @@ class ParameterRecord:
             by_device.setdefault(parameter.device, []).append(place)
             if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
                 flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
-                if bool((flat == flat[:1]).all()) and bool(flat.any()):
+                moved = not torch.equal(
+                    _slice(parameter), slices[place][0]
+                )  # what rests stays the same in health
+                if moved and bool((flat == flat[:1]).all()) and bool(flat.any()):
                     _count(self._rows[place], "identical_rows")
         for rows in by_device.values():
             before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))

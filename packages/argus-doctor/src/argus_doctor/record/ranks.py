@@ -49,6 +49,8 @@ class RankSensor:
         rank, ranks = distributed.get_rank(), distributed.get_world_size()
         if ranks < 2 or any(type(p.data) is not torch.Tensor or p.is_meta for p in model.parameters()):
             return
+        # A hook decides what ranks share: gradients in sixteen bits, or, as of local SGD, none but now and then.
+        hooked = bool(getattr(model, "_comm_hooks", ()))
         store = distributed.distributed_c10d._get_default_store()
         parameters = list(model.parameters())[:_PARAMETERS]
         with torch.no_grad():
@@ -71,10 +73,12 @@ class RankSensor:
                 factor = _factor(own_pulled, their_pulled)
                 if self._alike and factor is not None and evidence.rank_scaled is None:
                     evidence.rank_scaled = step, who, factor
-                if not any(_unlike(a, b) for a, b in zip(own, theirs, strict=True)):
+                if _same(own, theirs):
                     self._alike = True
+                elif hooked and not (own_pulled and _same(own_pulled, their_pulled)):
+                    continue
                 elif self._promised or self._alike:
-                    evidence.ranks_differ = step, who, self._promised
+                    evidence.ranks_differ = step, who, self._promised and not hooked
 
 
 def _digest(tensor: torch.Tensor) -> float:
@@ -99,5 +103,6 @@ def _factor(own: list[float], theirs: list[float]) -> float | None:
     return factor if abs(factor - 1) > _SCALED else None
 
 
-def _unlike(first: float, second: float) -> bool:
-    return abs(first - second) > 1e-5 * max(abs(first), abs(second), 1e-12)
+def _same(own: list[float], theirs: list[float]) -> bool:
+    pairs = zip(own, theirs, strict=False)
+    return len(own) == len(theirs) and all(abs(a - b) <= 1e-5 * max(abs(a), abs(b), 1e-12) for a, b in pairs)
