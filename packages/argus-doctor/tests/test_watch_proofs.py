@@ -330,6 +330,25 @@ def test_features_without_gradient_that_were_handed_to_the_optimizer(trained_bef
     assert ("no-gradient" in proven(trained(model, rounds()))) != trained_before
 
 
+class Towers(nn.Module):
+    """Two towers for two kinds of inputs, of which one gets no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.other = nn.Linear(8, 16), nn.Linear(6, 16)
+
+    def forward(self, inputs: Tensor, others: Tensor) -> Tensor:
+        with torch.no_grad():
+            keys = F.normalize(self.other(others), dim=1)
+        return 10 * F.normalize(self.one(inputs), dim=1) @ keys.T
+
+
+def test_a_tower_without_gradient_is_no_target() -> None:
+    pairs = (((inputs, inputs[:, :6]), torch.arange(len(inputs))) for inputs, _ in rounds())
+    assert proven(trained(Towers(), pairs)) == {"no-gradient"}
+
+
 @pytest.mark.parametrize("freeze", ["declared", "left out", "later"])
 def test_frozen_in_health(freeze: str) -> None:
     model = mlp()

@@ -355,7 +355,9 @@ class Evidence:
         asked_inputs: Inputs that were asked about.
         later_tokens_matter: Whether outputs of a sequence change with what comes after them, where that was asked.
         uncalled: Modules with trainable parameters that no forward pass has called.
-        ungraded: Modules with trainable parameters that were only called without gradients, or not at all.
+        ungraded: Modules with trainable parameters that were only called without gradients, or not at all; with the
+            shapes of a sample of those of the model's inputs that they were given.
+        graded_inputs: The same shapes of modules that were called with gradients.
         begins_within: Whether one that was called with gradients was given numbers without a gradient that are not the
             model's inputs: what was called without gradients may lead to it.
         not_finite: The first trouble with numbers.
@@ -410,7 +412,8 @@ class Evidence:
     asked_inputs: int = 0
     later_tokens_matter: bool | None = None
     uncalled: set[str] = field(default_factory=set)
-    ungraded: set[str] = field(default_factory=set)
+    ungraded: dict[str, set[tuple[int, ...]]] = field(default_factory=dict)
+    graded_inputs: set[tuple[int, ...]] = field(default_factory=set)
     begins_within: bool = False
     not_finite: NotFinite | None = None
     ranks_differ: tuple[int, str, bool] | None = None

@@ -79,8 +79,11 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
     # What is never called may rest on purpose: an expert that nobody asks, a head of another task.
     called = [p for p in none if p.module not in evidence.uncalled]
     none = [p for p in none if p in called or not _is_one_of_several(p, evidence)]
-    # A target network that only the loss compares with: where all that trains begins at the inputs.
-    aside = [] if evidence.begins_within else [p for p in called if p.module in evidence.ungraded]
+    # A target network is given what its learner is given, and only the loss compares them.
+    aside = [p for p in called if p.module in evidence.ungraded]
+    given = set().union(*(evidence.ungraded[p.module] for p in aside))
+    if evidence.begins_within or not given <= evidence.graded_inputs:
+        aside = []
     if aside:
         share, where = sum(p.numel for p in aside) / total, _modules(aside)
         what = f"{where} ({share:.0%} of what is to train, {aside[0].looks} looks) is only called without gradients, "

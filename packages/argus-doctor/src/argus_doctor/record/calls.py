@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,7 +153,7 @@ class CallRecord:
         self._uncalled = {
             name for name, parameters in own.items() if name and any(p.requires_grad for p in parameters)
         }
-        evidence.ungraded = set(self._uncalled)
+        evidence.ungraded = {name: set() for name in self._uncalled}
         self._given = set[Any]()
         self._callers = {
             name: modules[name].register_forward_pre_hook(Hook(self._calling(name), evidence))
@@ -172,16 +172,24 @@ class CallRecord:
             handle.remove()
 
     def _calling(self, name: str) -> Callable[..., None]:
+        evidence = self._evidence
+
         def hook(_: nn.Module, args: tuple[Any, ...]) -> None:
             self._uncalled.discard(name)
-            marks = _marks(args)
+            tensors = [one for one in args if isinstance(one, Tensor)]
+            marks = _marks(tensors)
             self._given = self._given or marks  # where the loop calls the model's parts
-            if self.paused or not torch.is_grad_enabled():
+            at_inputs = {tuple(one.shape[1:]) for one in tensors} if marks & self._given else set()
+            if self.paused:
                 return
-            self._evidence.ungraded.discard(name)
-            begins = any(one.is_floating_point() for one in args if isinstance(one, Tensor))
-            begins = begins and not any(one.requires_grad for one in args if isinstance(one, Tensor))
-            self._evidence.begins_within |= begins and not marks & self._given
+            if not torch.is_grad_enabled():
+                if name in evidence.ungraded:
+                    evidence.ungraded[name] |= at_inputs
+                return
+            evidence.ungraded.pop(name, None)
+            if not any(one.requires_grad for one in tensors):
+                evidence.graded_inputs |= at_inputs
+                evidence.begins_within |= not at_inputs and any(one.is_floating_point() for one in tensors)
 
         return hook
 
@@ -400,9 +408,9 @@ class CallRecord:
             self._rounds.append(total)
 
 
-def _marks(given: Any) -> set[Any]:
+def _marks(given: Sequence[Any]) -> set[Any]:
     """Shapes and places in memory of the tensors in it: what is made of them slice by slice has one of them."""
-    tensors = [held_here(one) for _, one in tensors_in(list(given))]
+    tensors = [held_here(one) for _, one in tensors_in(given)]
     return {mark for one in tensors for mark in (one.shape, one.untyped_storage().data_ptr())}
 
 
