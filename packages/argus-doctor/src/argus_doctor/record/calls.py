@@ -220,8 +220,9 @@ class CallRecord:
         if into or not (self.looking if training else calls.evaluations < _CALLS_OF_AN_EVALUATION):
             return
         given = next((one for one in args if isinstance(one, Tensor)), None)
-        usable = given is not None and given.numel() and has_values(given)
-        found = described("of the first layer", given) if usable else None
+        if given is None or not given.numel() or not has_values(given):
+            return
+        found = described("of the first layer", given)
         if found is not None:
             numbers, made = found
             normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
