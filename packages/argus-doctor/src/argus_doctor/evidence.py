@@ -184,10 +184,13 @@ class Objective:
         explained: Share of each target dimension's variance that the outputs explain.
         offset: In sequences, the distance from a token to the one that its output is trained to give.
         labels_offset: The same of labels that the batch brings, whether the loss uses them or not.
-        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1),
-            ``over-samples`` (those of a class add up to 1 over the samples) or ``any``.
+        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1), ``cosines``
+            (from -1 to 1), ``over-samples`` (those of a class add up to 1 over the samples) or ``any``.
         confidence: Of classes, the mean greatest probability.
         all_alike: Whether the outputs of several samples were the same to the bit.
+        exact: Whether the gradient is that of the hypothesis to the digits of its type; weights of samples bend it.
+        contested: Whether several passes of the step had gradients that need not have gone into the same weights: what
+            one of two adversaries climbs the other descends.
     """
 
     step: int
@@ -206,6 +209,8 @@ class Objective:
     all_alike: bool = False
     output: str = ""
     integer: bool = False
+    exact: bool = False
+    contested: bool = False
 
 
 @dataclass(slots=True)
@@ -334,6 +339,11 @@ class Evidence:
         output_shares: Norm of the gradient at each of several outputs, or columns of one, by look.
         distinct: How many different samples training has seen, and how many in all.
         alike_in_batch: Pairs of samples of one batch that are the same, and pairs compared.
+        continuous: Whether the model was ever given numbers that are no integers by type.
+        fed: Whether a pass with gradients was ever given what another network makes.
+        makes_targets: Whether the model returns, beside outputs that a gradient can come back to, others that none can.
+        optimizers: How many the loop has.
+        reads_backwards: Whether a recurrent layer reads its sequence from both ends.
         by_closure: Whether an optimizer asks for the loss again and again within a step, as L-BFGS does.
         whole_set: Whether each step trains on one and the same tensor, whole: gradient descent on all data.
         stale_gradients: Looks whose gradients were added to those of an earlier step, and looks at which that was seen.
@@ -392,6 +402,11 @@ class Evidence:
     output_shares: list[dict[str, float]] = field(default_factory=Ends)
     distinct: tuple[int, int] = (0, 0)
     alike_in_batch: tuple[int, int] = (0, 0)
+    continuous: bool = False
+    fed: bool = False
+    makes_targets: bool = False
+    optimizers: int = 1
+    reads_backwards: bool = False
     by_closure: bool = False
     whole_set: bool = False
     stale_gradients: tuple[int, int] = (0, 0)

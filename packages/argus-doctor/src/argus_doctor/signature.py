@@ -20,6 +20,8 @@ from argus_doctor.evidence import Objective
 
 MOST_ROWS = 1024
 _ALL_TURNED = 0.97
+_TO_THE_DIGIT = 1e-5
+"""Of a cosine: less than this is rounding, sixteen bits' too."""
 MOST_CLASSES = 4096
 MATCH = 0.85
 """Least cosine at which a hypothesis explains a gradient: class weights and smoothing bend it."""
@@ -183,12 +185,12 @@ def examine_objective(
     step: int, outputs: Tensor, gradient: Tensor, candidates: list[Tensor]
 ) -> Objective | None:
     """What the gradient says, for the targets that fit best; ``None`` where none explains it."""
-    best: tuple[float, str, _Pair, dict[str, float]] | None = None
+    best: tuple[float, str, _Pair, dict[str, float], float] | None = None
     for targets in candidates:
         if targets.numel() == 0 or targets.is_complex() or targets.shape[:1] != outputs.shape[:1]:
             continue
         for pair in _pairs(outputs.detach(), gradient.detach(), targets.detach().to(outputs.device)):
-            cosines = {}
+            cosines, whole = {}, {}
             rows = pair.outputs.double()
             seen = pair.gradient.double()
             for name, loss in _TABLES[pair.kind].items():
@@ -200,7 +202,7 @@ def examine_objective(
                     continue
                 if float(expected.std()) < 1e-3 * float(expected.abs().mean()):
                     continue  # the same everywhere: it says nothing of the targets
-                cosine = _cosine(expected, seen)
+                cosine = whole[name] = _cosine(expected, seen)
                 if name == "cross-entropy" and rows.shape[1] > 2:
                     # Weights of samples and of classes bend the whole, not a row.
                     by_row = float(F.cosine_similarity(expected, seen, dim=-1, eps=1e-30).mean())
@@ -215,17 +217,17 @@ def examine_objective(
                 by_chance = of_ids or (pair.kind == "values" and cosine < 0)
                 least = EXACT if by_chance or name in FAULTY or name in _NEVER_TURNED else MATCH
                 if abs(cosine) >= least and (best is None or abs(cosine) > abs(best[0]) + 1e-6):
-                    best = cosine, name, pair, cosines
+                    best = cosine, name, pair, cosines, whole[name]
     if best is None:
         return None
-    _, name, pair, cosines = best
+    cosine, name, pair, cosines, as_whole = best
     found = _described(step, name, pair, cosines)
     if pair.kind == "classes" and cosines[name] < 0:
-        # Advantages of both signs weigh the samples of a policy gradient: not a sign, but weights.
+        # Advantages weigh the samples of a policy gradient, and may all be below zero: not a sign, but weights.
         against = (pair.gradient.gather(1, pair.targets[:, None]) > 0).double().mean()
-        if float(against) < _ALL_TURNED:
+        if float(against) < _ALL_TURNED or abs(cosine) > abs(as_whole) + _TO_THE_DIGIT:
             return None
-    found.integer = pair.integer
+    found.integer, found.exact = pair.integer, abs(as_whole) > 1 - _TO_THE_DIGIT
     return found
 
 
@@ -273,7 +275,9 @@ def _kind_of(outputs: Tensor) -> str:
         return "probabilities"
     if high <= 0 and float(outputs.logsumexp(-1).abs().max()) < 1e-3:
         return "log-probabilities"
-    return "shares" if low >= 0 and high <= 1 else "any"
+    if low >= 0 and high <= 1:
+        return "shares"
+    return "cosines" if low >= -1.001 and high <= 1.001 else "any"
 
 
 def over_samples(outputs: Tensor) -> bool:

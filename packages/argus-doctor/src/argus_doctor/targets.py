@@ -129,7 +129,7 @@ class TargetSensor:
                 self._host.ask(sample.gradient, lambda there: self._take_own_loss(step, float(there)))
             return
         parts = [sample.part_of(one).detach() for one in candidates[:4]]
-        own = self._calls.tokens
+        own, contested = self._calls.tokens, self._calls.contested
         shapes = {one.shape for one in candidates if one.is_floating_point()}
         inputs = [sample.part_of(one).detach() for one in given[:4] if one.shape in shapes]
 
@@ -148,6 +148,8 @@ class TargetSensor:
             alike = (torch.equal(one, two) for one in shown for two in targets if one.dtype == two.dtype)
             if result is not None and any(alike):
                 result.explained = ()  # an autoencoder: what changes its inputs changes its targets
+                if result.best == "cross-entropy-of-tags":
+                    result = None  # the likelihood of a bag of items, which draws them by one softmax
             offset = told = None
             if own and len(sample.shape) == 3:
                 offset, told = _offsets(sample, sequences, targets, pulled)
@@ -157,6 +159,7 @@ class TargetSensor:
             if result is not None or offset is not None:
                 objective = Objective(step) if result is None else result
                 objective.offset, objective.labels_offset, objective.output = offset, told, name
+                objective.contested = contested
                 self._correct_chance(objective)
                 self._evidence.objectives.append(objective)
 
@@ -164,7 +167,7 @@ class TargetSensor:
 
     def _take_own_loss(self, step: int, gradient: float) -> None:
         if gradient < 0:
-            self._evidence.objectives.append(Objective(step, {"own-loss": -1.0}, "own-loss"))
+            self._evidence.objectives.append(Objective(step, {"own-loss": -1.0}, "own-loss", exact=True))
 
     def _correct_chance(self, objective: Objective) -> None:
         """The classes of all batches tell more of what chance gives than those of a block."""

@@ -94,7 +94,10 @@ class Watch:
     ) -> None:
         inner, optimizers = _unwrapped(model), _checked_optimizers(optimizer)
         patterns = _checked_patterns(frozen, inner)
-        self.evidence = evidence = Evidence(declared_frozen=patterns)
+        self.evidence = evidence = Evidence(declared_frozen=patterns, optimizers=len(optimizers))
+        evidence.reads_backwards = any(
+            getattr(one, "bidirectional", False) is True for one in inner.modules()
+        )
         self.first_seen: dict[str, int] = {}
         self._optimizers = [weakref.ref(one) for one in optimizers]
         self._model = weakref.ref(inner)

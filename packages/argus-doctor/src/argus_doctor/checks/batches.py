@@ -218,7 +218,9 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
             and min(told) == 1
             and found.single_input
             and found.samples < 0.9 * evidence.distinct[0]
-            and all(one.is_float and not one.whole for one in evidence.every_input())
+            and _drawn(evidence)
+            # Points of a plane or of space may be a grid's: what is fitted there is measured there.
+            and all(math.prod(one.shape[1:]) > 3 for one in evidence.every_input())
         )
         if share >= 0.02 + _by_chance(evidence):
             sign = "evaluated on some training samples"
@@ -240,12 +242,17 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
             yield Suspicion("target-in-inputs", sign, what, where, numbers, proven=exact)
 
 
+def _drawn(evidence: Evidence) -> bool:
+    """Whether inputs are numbers that are not drawn twice: tokens become such in an embedding, and are none."""
+    return evidence.continuous and all(one.is_float and not one.whole for one in evidence.every_input())
+
+
 def _by_chance(evidence: Evidence) -> float:
     """The share of an evaluation that may be like a training sample by chance, as often as two of a batch are alike.
 
     Where no two were seen to be, three in all pairs is the bound (the rule of three).
     """
-    if any(one.is_float and not one.whole for one in evidence.every_input()):
+    if _drawn(evidence):
         return 0.0
     alike, pairs = evidence.alike_in_batch
     if not pairs:

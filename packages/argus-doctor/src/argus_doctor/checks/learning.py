@@ -18,6 +18,8 @@ _TOO_SMALL = 5e-5
 """Of its size, by a step: what a layer changes by when the rate is too low for anything to be learned."""
 _RISK = 0.97
 """Of the loss of a constant answer: what is above has learned nothing."""
+_ABOVE = 1.03
+"""Of the same: what falls from above that is still on its way to it."""
 
 
 def _matrices(evidence: Evidence) -> list[Parameter]:
@@ -37,7 +39,9 @@ def progress(evidence: Evidence) -> float | None:
 
 
 def _first_output(evidence: Evidence) -> list[Objective]:
-    return next(iter(evidence.by_output().values()), [])
+    """The looks at it that tell of progress: not where its loss is climbed, or something else is asked of it, too."""
+    looks = next(iter(evidence.by_output().values()), [])
+    return [one for one in looks if not one.contested and one.cosines[one.best or ""] > 0]
 
 
 def _stands_still(evidence: Evidence) -> bool:
@@ -226,6 +230,15 @@ def _noise(losses: list[float]) -> float:
     return median(jumps) / max(abs(median(losses[-60:])), 1e-12)
 
 
+def _still_falls(evidence: Evidence) -> bool:
+    """Whether the loss of the last quarter is below that of the one before, beyond its noise."""
+    losses = [one for one in evidence.losses() if math.isfinite(one)]
+    part = max(len(losses) // 4, 1)
+    before, last = losses[-2 * part : -part], losses[-part:]
+    noise = median(abs(one - median(last)) for one in last) * 1.4826 / math.sqrt(part)
+    return median(before) - median(last) > 2 * noise
+
+
 def _barely_moves(losses: list[float]) -> bool:
     part = max(8, len(losses) // 8)
     first, last = median(losses[:part]), median(losses[-part:])
@@ -246,7 +259,9 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     """Gradients that vanish or explode on their way through the layers."""
     layers = _ordered(evidence)
     if len(layers) >= 4 and evidence.step >= 20:
-        (first, early), (last, late) = layers[0], layers[-1]
+        # Of the first quarter the one that gets most: queries and keys of a fresh attention get nearly nothing.
+        first, early = max(layers[: len(layers) // 4], key=lambda one: one[1])
+        last, late = layers[-1]
         far = progress(evidence)
         stays = far > 0.9 if far is not None else _stands_still(evidence)
         if early / late < 1e-4 and stays:
@@ -295,19 +310,29 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
     def bias_learns(p: Parameter) -> bool:
         return p.module in biases and biases[p.module].zero_gradient < 0.5 * max(p.looks, 1)
 
-    hidden = [p for p in found if not (p.dead_least == 1 and bias_learns(p))]
+    places = {p.name: place for place, p in enumerate(evidence.parameters.values())}
+
+    def starved(dead: Parameter) -> bool:
+        """Whether a layer behind has a gradient at its bias and none at its weights: it is given nothing but zeros."""
+        return any(
+            places[p.name] > places[dead.name] and p.looks >= 12 and p.zero_gradient == p.looks
+            for p in _matrices(evidence)
+            if p.module in biases and biases[p.module].zero_gradient == 0 == biases[p.module].without_gradient
+        )
+
+    hidden = [
+        p
+        for p in found
+        if not (p.dead_least == 1 and bias_learns(p))
+        # Where nothing ever reaches a layer, nothing may be asked of what is behind it: a loss whose factor is 0.
+        and (p.zero_gradient < p.looks or starved(p))
+    ]
     if hidden and not cut:
         worst = max(hidden, key=lambda p: p.dead)
         since = "from the start" if worst.dead_first >= 0.85 else "after some steps"
-        # The layer behind has a gradient at its bias and none at its weights: it is given nothing but zeros.
-        places = {p.name: place for place, p in enumerate(evidence.parameters.values())}
-        starved = [
-            p
-            for p in _matrices(evidence)
-            if places[p.name] > places[worst.name] and p.looks >= 12 and p.zero_gradient == p.looks
-            if p.module in biases and biases[p.module].zero_gradient == 0 == biases[p.module].without_gradient
-        ]
-        certain = worst.dead == worst.dead_first == 1 and worst.zero_gradient == worst.looks and bool(starved)
+        certain = (
+            worst.dead == worst.dead_first == 1 and worst.zero_gradient == worst.looks and starved(worst)
+        )
         sign = "all units dead, zeros behind them" if certain else "units without gradient"
         what = f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}"
         where, numbers = listed([p.module or p.name for p in hidden]), {"early": worst.dead_first}
@@ -344,6 +369,8 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     # Weights that hardly move learn nothing of the best of targets.
     moves = _update_ratio(evidence)
     unlearned &= moves is None or moves >= _TOO_SMALL
+    # Outputs that are too large at first are worse than a constant answer, and learn.
+    unlearned &= far < _ABOVE or not _still_falls(evidence)
     if unlearned and not flat and not silent:
         though = f", though a step changes the weights by {moves:.1g} of their size" if moves else ""
         what = f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer{though}: "

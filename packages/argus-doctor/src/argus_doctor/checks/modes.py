@@ -15,8 +15,9 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
     # about a sample again averages over dropout.
     if not evidence.mode_matters or found.count < 2 or found.count > 0.5 * evidence.step or found.repeated:
         return
-    if found.in_training_mode >= 0.9 * found.count:
-        never = not found.ever_in_evaluation_mode
+    never = not found.ever_in_evaluation_mode
+    # Beside evaluations in evaluation mode others have reasons of their own: exact statistics, samples of dropout.
+    if found.in_training_mode >= 0.9 * found.count and (never or found.validated_in_training_mode):
         # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else. With
         # batch normalisation alone it may be meant, as in meta-learning, whose tests use their own statistics.
         certain = never and evidence.draws and found.validated_in_training_mode == found.count >= 3

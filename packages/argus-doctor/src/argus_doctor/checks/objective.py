@@ -16,14 +16,18 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
     # Cosine of the angle between what the optimizer does and the gradient; below 0 where it descends.
     along = median(p.direction for p in evidence.parameters.values() if p.updates >= 5)
     upwards = evidence.maximises or along > _UPWARDS
-    for known in evidence.by_output().values():
+    # Which weights step with a gradient is certain of one optimizer that holds all of them, and of nothing before them.
+    alone = evidence.optimizers == 1 and not evidence.fed
+    alone &= all(p.in_optimizer for p in evidence.parameters.values() if p.requires_grad)
+    for looks in evidence.by_output().values():
+        known = [one for one in looks if not one.contested]
         if len(known) < 3:
             continue
         cosines = [one.cosines[one.best or ""] for one in known]
         turned = sum(cosine < 0 for cosine in cosines)
         best = Counter(one.best for one in known).most_common(1)[0][0]
         # A relative of a loss may point away from it by chance: the very gradient does not.
-        exact = all(abs(cosine) > _VERY for cosine in cosines) and best in _PLAIN
+        exact = alone and all(one.exact for one in known) and best in _PLAIN
         # Who turns what had been learned may mean to: unlearning, a perturbation that is to do harm.
         first = known[0]
         exact &= first.loss is None or first.chance is None or first.loss > _LEARNED * first.chance
@@ -42,6 +46,18 @@ _UPWARDS = 0.2
 _LEARNED = 0.9
 """A loss below so much of that of outputs that do not depend on the inputs tells of training before this one."""
 _VERY = 0.999
+_LEARNS_WELL = -0.8
+"""What the negative mean probability of the true class falls to: then that is what is minimised, and it works."""
+_SHARED = (
+    "nll-of-scores",
+    "nll-of-softmax",
+    "squared-number",
+    "absolute-number",
+    "squared-one-hot",
+    "cross-entropy-of-tags",
+)
+"""Faulty forms whose gradients sensible losses have as well: the probability itself as a loss, an angle to a prototype,
+an ensemble of regressions."""
 _PLAIN = ("cross-entropy", "binary-cross-entropy", "squared", "absolute", "huber", "own-loss")
 
 
@@ -92,10 +108,13 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
         elif outputs == {"shares"} and len(known) >= 12:
             what = "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid"
             yield Suspicion("double-softmax", "shares into cross-entropy", what, "outputs")
-    if best == "nll-of-scores" and outputs <= {"log-probabilities"}:
+    if best == "nll-of-scores" and (outputs <= {"log-probabilities"} or outputs <= {"cosines"}):
         return
+    if best == "nll-of-softmax" or (best == "nll-of-scores" and outputs == {"probabilities"}):
+        if median(one.loss or 0.0 for one in known[-4:]) < _LEARNS_WELL:
+            return
     if best in FAULTY and times >= 0.6 * len(known) and _clearly(best, known):
-        certain = best not in ("squared-one-hot", "cross-entropy-of-tags")
+        certain = best not in _SHARED
         yield Suspicion(FAULTY[best], f"form: {best}", _TOLD[best], "loss", {"form": best}, proven=certain)
     values = ("squared", "absolute", "huber", "log-cosh")
     if best in values and all(one.integer for one in known) and times >= 0.6 * len(known):
@@ -177,6 +196,8 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
     offset, times = Counter(offsets).most_common(1)[0]
     if offset == 1 or times < 0.8 * len(offsets):
         return
+    if offset == 0 and evidence.reads_backwards:
+        return  # no model of next tokens: an encoder, whose decoder gives back what was read
     what = {
         0: "its own input token: labels were not shifted",
         -1: "the token before: labels were shifted the wrong way",

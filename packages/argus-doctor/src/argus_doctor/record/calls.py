@@ -70,6 +70,8 @@ class _StepCalls:
         trained_active: The same of the calls with gradients, or whether the model as a whole was in training mode.
         trained: Whether a gradient came back to an output.
         graded: How many calls had gradients.
+        returned: Which of those a gradient came back to.
+        fed: Whether one of them was given what another network makes.
         prints: Fingerprints of the samples of evaluations.
         trained_on: Samples of the first calls with gradients, of each call.
         inputs: Statistics of what the first layer was given in training.
@@ -82,6 +84,8 @@ class _StepCalls:
     trained_active: bool = False
     trained: bool = False
     graded: int = 0
+    returned: set[int] = field(default_factory=set)
+    fed: bool = False
     prints: list[Tensor] = field(default_factory=list)
     trained_on: list[_Samples] = field(default_factory=list)
     inputs: list[TensorStatistics] = field(default_factory=list)
@@ -166,6 +170,11 @@ class CallRecord:
             if own[name] and isinstance(module, _FIRST_LAYERS)
         }
 
+    @property
+    def contested(self) -> bool:
+        """Whether gradients came back to several of this step's passes, which others than this model may ask for."""
+        return len(self._calls.returned) > 1 and (self._calls.fed or self._evidence.optimizers > 1)
+
     def close(self) -> None:
         """Takes all hooks away."""
         for handle in (*self._handles, *self._callers.values(), *self._layers.values()):
@@ -245,6 +254,7 @@ class CallRecord:
             calls.evaluations += 1
             return
         given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
+        self._evidence.continuous |= any(one.is_floating_point() for _, one in given)
         if not tensors:
             calls.evaluations += 1
             calls.active |= self._works_as_in_training()
@@ -255,6 +265,13 @@ class CallRecord:
                 self._take_confidence(output)
             return
         calls.graded += 1
+        number = calls.graded
+        calls.fed |= any(one.grad_fn is not None for _, one in given)
+        self._evidence.fed |= calls.fed
+        self._evidence.makes_targets |= any(
+            one.is_floating_point() and one.ndim > 1 and not one.requires_grad
+            for _, one in tensors_in(output)
+        )
         if self._keep:
             self.call = args, kwargs
         calls.trained_active |= root or self._works_as_in_training()
@@ -279,6 +296,7 @@ class CallRecord:
 
         def reached(_: Tensor) -> None:
             calls.trained = True
+            calls.returned.add(number)
 
         # Of several outputs the loss may use any.
         for name, tensor in tensors[:_MOST_OUTPUTS]:
