@@ -358,7 +358,7 @@ LIKELIHOODS = {
     ),
     *("evaluation-in-training-mode", "evaluation-inputs-differ", "exploding-gradient", "input-bound"),
     *("input-ignored", "labels-unrelated", "learning-rate-too-low", "non-finite-loss", "objective-starved"),
-    *("same-batch", "stalled-step", "train-val-leak", "wrong-loss"),
+    *("missing-softmax", "same-batch", "stalled-step", "train-val-leak", "wrong-loss"),
 }
 """Of the faults, those of which these loops show no more than a hint."""
 ELSEWHERE = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 from argus_doctor.evidence import Evidence, Objective, Parameter
@@ -10,6 +11,7 @@ from argus_doctor.suspicion import Suspicion, median
 from argus_doctor.wording import listed
 
 _LAYERS = ("Linear", "Conv", "RNN", "LSTM", "GRU", "Attention")
+_ASKS = re.compile(r"(?:^|[._])(?:q|k|query|key)(?:_proj|_lin)?\.weight$")
 _NEVER = 12
 """Looks at which a layer has not moved, after which it is no chance."""
 _STAYS = 5
@@ -18,6 +20,8 @@ _TOO_SMALL = 5e-5
 """Of its size, by a step: what a layer changes by when the rate is too low for anything to be learned."""
 _RISK = 0.97
 """Of the loss of a constant answer: what is above has learned nothing."""
+_TIME_TO_LEARN = 150
+"""Steps before which it says little that nothing was learned: a fresh transformer has a plateau of a hundred."""
 _ABOVE = 1.03
 """Of the same: what falls from above that is still on its way to it."""
 
@@ -259,8 +263,8 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     """Gradients that vanish or explode on their way through the layers."""
     layers = _ordered(evidence)
     if len(layers) >= 4 and evidence.step >= 20:
-        # Of the first quarter the one that gets most: queries and keys of a fresh attention get nearly nothing.
-        first, early = max(layers[: len(layers) // 4], key=lambda one: one[1])
+        # Queries and keys of a fresh attention get nearly nothing, where all else does.
+        first, early = next((one for one in layers if not _ASKS.search(one[0])), layers[0])
         last, late = layers[-1]
         far = progress(evidence)
         stays = far > 0.9 if far is not None else _stands_still(evidence)
@@ -341,7 +345,7 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
 
 def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     """Nothing is learned: the answers are constant, the labels tell nothing, or part of them does not."""
-    if evidence.step < 120:
+    if evidence.step < _TIME_TO_LEARN:
         return
     late = [one for one in _first_output(evidence) if one.loss is not None][-8:]
     far = progress(evidence)
@@ -363,9 +367,7 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
         what = "the outputs hardly differ between samples"
         what += f": {median(spreads):.2g} of the spread of the targets" if spreads else ""
         yield Suspicion("mode-collapse", "outputs hardly differ", what, "outputs")
-    val = [value for _, value in evidence.validations if math.isfinite(value)]
-    chance = median(one.chance or 0.0 for one in late)
-    unlearned = far > _RISK or (len(val) >= 2 and chance > 0 and min(val) > 0.98 * chance and far > 0.5)
+    unlearned = far > _RISK
     # Weights that hardly move learn nothing of the best of targets.
     moves = _update_ratio(evidence)
     unlearned &= moves is None or moves >= _TOO_SMALL

@@ -22,6 +22,8 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
         # batch normalisation alone it may be meant, as in meta-learning, whose tests use their own statistics.
         certain = never and evidence.draws and found.validated_in_training_mode == found.count >= 3
         sign = "never in evaluation mode" if never else "evaluated with dropout"
+        if never and not (found.same_samples or found.validated_in_training_mode):
+            sign = "others each time, never in evaluation mode"  # doubt by dropout chooses samples, too
         sign = "validation loss in training mode" if certain else sign
         what = f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
         what += f"training{'; eval() was never called' if never else ''}"

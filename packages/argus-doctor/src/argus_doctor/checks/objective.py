@@ -108,11 +108,12 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
         elif outputs == {"shares"} and len(known) >= 12:
             what = "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid"
             yield Suspicion("double-softmax", "shares into cross-entropy", what, "outputs")
-    if best == "nll-of-scores" and (outputs <= {"log-probabilities"} or outputs <= {"cosines"}):
+    angles = "cosines" in outputs and outputs <= {"cosines", "shares"}
+    if best == "nll-of-scores" and (angles or outputs <= {"log-probabilities"}):
         return
-    if best == "nll-of-softmax" or (best == "nll-of-scores" and outputs == {"probabilities"}):
-        if median(one.loss or 0.0 for one in known[-4:]) < _LEARNS_WELL:
-            return
+    is_share = best == "nll-of-softmax" or (best == "nll-of-scores" and outputs == {"probabilities"})
+    if is_share and median(one.loss or 0.0 for one in known[-4:]) < _LEARNS_WELL:
+        return
     if best in FAULTY and times >= 0.6 * len(known) and _clearly(best, known):
         certain = best not in _SHARED
         yield Suspicion(FAULTY[best], f"form: {best}", _TOLD[best], "loss", {"form": best}, proven=certain)

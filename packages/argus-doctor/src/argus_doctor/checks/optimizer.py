@@ -182,7 +182,8 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         and len(p.shape) > 1
         and p.start == "default"
     ]
-    if frozen and evidence.step >= _ENOUGH:
+    # What is returned beside that which learns, and cannot learn, is learned from: a random network that is distilled.
+    if frozen and evidence.step >= _ENOUGH and not evidence.makes_targets:
         where = _modules(frozen)
         what = (
             f"{where}: handed to the optimizer and frozen, with the random weights that they were made with"
