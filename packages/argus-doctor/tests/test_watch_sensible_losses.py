@@ -103,9 +103,19 @@ def a_policy_whose_every_step_costs() -> list[Finding]:
     def loss_of(scores: Tensor, taken: tuple[Tensor, Tensor]) -> Tensor:
         return -(taken[1] * torch.distributions.Categorical(logits=scores).log_prob(taken[0])).mean()
 
-    costs = -(1 - 0.9 ** torch.arange(32, 0, -1)) / 0.1
-    batches = ((inputs, (torch.randint(4, (32,)), costs)) for inputs, _ in points())
-    return trained(mlp(), batches, loss_of, lr=1e-3)
+    model = mlp()
+
+    def acted() -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
+        costs = -(1 - 0.9 ** torch.arange(32, 0, -1)) / 0.1
+        for inputs, _ in points():
+            states = inputs[:, :1] + 0.01 * inputs
+            with torch.no_grad():
+                actions = [
+                    torch.distributions.Categorical(logits=model(one[None])).sample() for one in states
+                ]
+            yield states, (torch.cat(actions), costs)
+
+    return trained(model, acted(), loss_of, lr=1e-3)
 
 
 def mean_of_the_misses(scores: Tensor, labels: Tensor) -> Tensor:

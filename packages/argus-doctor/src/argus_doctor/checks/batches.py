@@ -141,6 +141,8 @@ def ignored(evidence: Evidence) -> Iterator[Suspicion]:
 
 _NO_BYTES = 20.0
 """Span of what was bytes and has been divided and normalised: no other contrast leaves so little of 255."""
+_NUMBERS = 32
+"""Of which an input must be to have a mean and a deviation of its own: an agent asks about one state at a time."""
 
 
 def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
@@ -149,6 +151,8 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
     for name, looks in _by_name(evidence.evaluations.statistics).items():
         known = training.get(name, [])
         if len(known) < 3 or (len(looks) < 2 and looks[0].shape[0] < 50):
+            continue
+        if math.prod(looks[0].shape) < _NUMBERS:
             continue
         if not looks[0].is_float or not 2 <= len(looks[0].shape) == len(known[0].shape):
             continue
