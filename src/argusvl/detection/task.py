@@ -303,7 +303,9 @@ class DetectionTask:
     def model(self) -> PreTrainedModel:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
         section, head, folder = self.config.model, self._head_config(), self._model_folder
-        tokenizer = self.processor.tokenizer  # one that is missing is told before weights are loaded
+        if folder is not None and not has_head(folder):
+            load_qwen_config(folder)  # before weights are loaded it is told that it is another model, and
+        tokenizer = self.processor.tokenizer  # that the tokenizer is missing
         if folder is None:
             model = with_new_head(random_qwen(self._new_qwen_config(), section.attn_implementation), head)
         elif has_head(folder):
