@@ -67,12 +67,6 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> Qwen2_5_VLForConditionalGene
     """
     folder = Path(folder)
     config = folder / "config.json"
-    if is_adapter(folder) and not config.is_file():
-        raise CheckpointError(
-            "is an adapter alone, not a model",
-            where=folder,
-            remedy="give a checkpoint that `argus train` wrote; an adapter of another tool, merge with its base there",
-        )
     _qwen_config_in(folder)
     if (generation := folder / "generation_config.json").is_file():
         checked(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
@@ -136,6 +130,12 @@ def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
 
 def _qwen_config_in(folder: Path) -> Qwen2_5_VLConfig:
     file = folder / "config.json"
+    if is_adapter(folder) and not file.is_file():
+        raise CheckpointError(
+            "is an adapter alone, not a model",
+            where=folder,
+            remedy="give a checkpoint that `argus train` wrote; an adapter of another tool, merge with its base there",
+        )
     if not file.is_file():
         raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
     _read_config(file, Qwen2_5_VLConfig.model_type)
