@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
@@ -24,12 +25,22 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
-from argusvl.detection.data.sampling.pixels import PREPARED
+from argusvl.detection.data.patches import MERGE, PATCH
+from argusvl.detection.data.sampling.pixels import TEMPORAL
 from argusvl.detection.model.architecture import PUBLISHED
 from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
 from argusvl.run.checkpoints import verify_checkpoint
 
 C = TypeVar("C", bound=PreTrainedConfig)
+
+_PREPARED = {
+    "image_mean": OPENAI_CLIP_MEAN,
+    "image_std": OPENAI_CLIP_STD,
+    "patch_size": PATCH,
+    "merge_size": MERGE,
+    "temporal_patch_size": TEMPORAL,
+}
+"""What ``preprocessor_config.json`` of every released Qwen2.5-VL says."""
 
 _AGAIN = "copy the folder again, or use another checkpoint"
 
@@ -107,7 +118,7 @@ def _check_preprocessor(folder: Path) -> None:
     """Images are prepared in the one way of all released Qwen2.5-VL: a folder that states another would be misread."""
     file = folder / "preprocessor_config.json"
     stated = read_json_object(file, remedy=_AGAIN) if file.is_file() else {}
-    for key, ours in PREPARED.items():
+    for key, ours in _PREPARED.items():
         if stated.get(key, ours) != ours:
             raise CheckpointError(
                 f"says {key} {stated[key]}, and Argus prepares images with {ours}, as Qwen2.5-VL does",

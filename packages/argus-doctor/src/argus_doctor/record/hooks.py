@@ -25,9 +25,8 @@ def may_look(gradient: Tensor | None = None) -> bool:
     Args:
         gradient: One that comes back; ``vmap`` of old, as ``torch.autograd.functional`` uses it, is known by it alone.
     """
-    if (
-        torch.compiler.is_compiling()
-    ):  # the compiler goes through hooks as through any code, and must not through more
+    # The compiler goes through hooks as through any code: what follows is not for it.
+    if torch.compiler.is_compiling():
         return not getattr(torch.compiler, "is_exporting", bool)()
     if _FUNCTORCH.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None:
         return False

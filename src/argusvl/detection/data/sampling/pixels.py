@@ -24,18 +24,6 @@ TEMPORAL = 2
 PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
 """Numbers in a patch: 1,176."""
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of CLIP's training pictures, from 0 to 1."""
-PREPARED = {
-    "image_mean": list(MEAN),
-    "image_std": list(STD),
-    "patch_size": PATCH,
-    "merge_size": MERGE,
-    "temporal_patch_size": TEMPORAL,
-}
-"""What ``preprocessor_config.json`` of every released Qwen2.5-VL says."""
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -72,9 +60,11 @@ def num_placeholders(grid: Sequence[int]) -> int:
 @cache
 def _lookup() -> np.ndarray:
     """``float32 [3, 256]``: channel and byte → normalised value, by the stock processor's own steps."""
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
     levels = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
-    mean = np.array(MEAN, dtype=np.float32)[:, None]
-    std = np.array(STD, dtype=np.float32)[:, None]
+    mean = np.array(OPENAI_CLIP_MEAN, dtype=np.float32)[:, None]
+    std = np.array(OPENAI_CLIP_STD, dtype=np.float32)[:, None]
     return (levels[None] - mean) / std
 
 
